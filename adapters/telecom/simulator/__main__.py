@@ -1,0 +1,5 @@
+"""`python -m adapters.telecom.simulator`."""
+
+from adapters.telecom.simulator.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Pure decisions about signed messages and seals: values in, values out."""

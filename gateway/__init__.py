@@ -1,0 +1,1 @@
+"""The gateway: ledger, payment flow, bus, store, terminal API, operations."""

@@ -1,0 +1,219 @@
+"""One TOML file into frozen structs, read once (style s8). Secrets are only ever paths of files."""
+
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from contracts.biller import Adapter
+from gateway.sections import Bureau, Bus, Http, Keys, Log, PostgresStore, Section, SqliteStore
+
+if TYPE_CHECKING:
+    from gateway.core.env import Env
+
+__all__ = [
+    "ROLES",
+    "Bureau",
+    "Bus",
+    "Config",
+    "ConfigError",
+    "Http",
+    "InstalledAdapters",
+    "Keys",
+    "Log",
+    "PostgresStore",
+    "SqliteStore",
+    "build_env",
+    "check_roles",
+    "find_adapters",
+    "load_config",
+]
+ROLES = ("all", "api", "relay", "worker", "resolver")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used: which file, which key, and the form that was expected there."""
+
+    def __init__(self, file: Path, key: str, expected: str) -> None:
+        super().__init__(f"{file}: {key}: expected {expected}" if key else f"{file}: expected {expected}")
+        self.file, self.key, self.expected = file, key, expected
+
+
+class _File(Section, frozen=True, kw_only=True):
+    """The file as it is written; `billers` is read by each adapter's own type."""
+
+    bureau: Bureau
+    http: Http
+    keys: Keys
+    store: SqliteStore | PostgresStore
+    bus: Bus = Bus()
+    log: Log = Log()
+    billers: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """A configuration that was read whole. file: absolute. billers: name → struct of the adapter's config_type."""
+
+    file: Path
+    bureau: Bureau
+    http: Http
+    keys: Keys
+    store: SqliteStore | PostgresStore
+    bus: Bus
+    log: Log
+    billers: Mapping[str, Any]
+
+
+class InstalledAdapters(Mapping[str, Adapter]):
+    """The entry-point group `bianmin.adapters`; an adapter is imported when it is first looked up."""
+
+    def __init__(self, points: Collection[EntryPoint]) -> None:
+        self._points = {point.name: point for point in points}
+        self._loaded: dict[str, Adapter] = {}
+
+    def __getitem__(self, name: str) -> Adapter:
+        if name not in self._loaded:
+            found = self._points[name].load()
+            if not isinstance(found, Adapter) or found.manifest.name != name:
+                raise TypeError(f"bianmin.adapters:{name} is not an Adapter of that name")
+            self._loaded[name] = found
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._points))
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+
+def find_adapters() -> Mapping[str, Adapter]:
+    """Every adapter that is installed, by name; only those looked up are imported."""
+    return InstalledAdapters(entry_points(group="bianmin.adapters"))
+
+
+def load_config(path: Path, adapters: Mapping[str, Adapter]) -> Config:
+    """Read the file; relative paths in it count from its folder. Raises ConfigError naming the first error."""
+    file = path.absolute()
+    found = _convert(file, _read(file), _File, "")
+    billers = {name: _read_biller(file, name, raw, adapters) for name, raw in found.billers.items()}
+    values = {key: getattr(found, key) for key in _File.__struct_fields__}
+    return Config(**(values | {"file": file, "billers": billers}))
+
+
+def check_roles(config: Config, roles: Collection[str]) -> None:
+    """Raises ConfigError for an unknown role, or one that this store cannot share."""
+    for role in roles:
+        if role not in ROLES:
+            raise ConfigError(config.file, "--role", f"one of {', '.join(ROLES)}")
+    if not isinstance(config.store, PostgresStore) and set(roles) != {"all"}:
+        raise ConfigError(config.file, "store.engine", "postgresql for any role but `all`: SQLite has one writer")
+
+
+def build_env(config: Config, adapters: Mapping[str, Adapter]) -> "Env":
+    """What the core needs of the configuration. Raises ConfigError where two billers sell one service."""
+    from zoneinfo import ZoneInfo
+
+    from gateway.core.env import Env
+
+    manifests = {name: adapters[name].manifest for name in config.billers}
+    try:
+        return Env(zone=ZoneInfo(config.bureau.zone), manifests=manifests, topic_prefix=config.bus.topic_prefix)
+    except ValueError as clash:
+        raise ConfigError(config.file, "billers", f"each service at one biller: {clash}") from clash
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_bytes().decode("utf-8"))
+    except OSError as wrong:
+        raise ConfigError(file, "", f"a readable TOML file: {wrong.strerror or wrong}") from wrong
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
+        raise ConfigError(file, "", f"TOML in UTF-8: {wrong}") from wrong
+
+
+def _read_biller(file: Path, name: str, raw: Any, adapters: Mapping[str, Adapter]) -> Any:
+    key = f"billers.{name}"
+    if not _NAME.fullmatch(name) or name not in adapters:
+        raise ConfigError(file, key, f"an installed adapter: {', '.join(adapters) or 'there is none'}")
+    if not isinstance(raw, dict):
+        raise ConfigError(file, key, "a table")
+    return _convert(file, _resolve(file.parent, raw), adapters[name].config_type, key)
+
+
+def _resolve(folder: Path, raw: dict[str, Any]) -> dict[str, Any]:
+    """An adapter's own paths, by the suffix of their keys; an empty text stays one."""
+    found = dict(raw)
+    for key, value in raw.items():
+        if key.endswith("_file") and isinstance(value, str) and value:
+            found[key] = str(folder / value)
+        elif key.endswith("_files") and isinstance(value, dict):
+            found[key] = {
+                name: str(folder / path) if isinstance(path, str) and path else path for name, path in value.items()
+            }
+    return found
+
+
+def _convert(file: Path, raw: Any, kind: type[Any], prefix: str) -> Any:
+    def path_of(wanted: type, value: Any) -> Any:
+        if wanted is not Path or not isinstance(value, str) or not value:
+            raise ValueError("expected a path")
+        return file.parent / value
+
+    try:
+        return msgspec.convert(raw, kind, dec_hook=path_of)
+    except msgspec.ValidationError as wrong:
+        key, expected = _place(str(wrong), prefix)
+        raise ConfigError(file, key, expected or _known(kind, raw, key.removeprefix(prefix).strip("."))) from wrong
+
+
+_SECTIONS: Mapping[str, type[Any]] = {
+    "bureau": Bureau,
+    "http": Http,
+    "keys": Keys,
+    "store": SqliteStore,
+    "bus": Bus,
+    "log": Log,
+}
+_CHOICES = {
+    "store.engine": "sqlite or postgresql",
+    "bus.driver": "embedded",
+    "log.level": "debug, info, warning, error",
+}
+_MISSING = re.compile(r"Object missing required field `(.+?)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`")
+_OWN = re.compile(r"(?:(?P<key>[\w.]+): )?expected (?P<form>.+)", re.DOTALL)
+
+
+def _place(text: str, prefix: str) -> tuple[str, str]:
+    """Key and expected form out of a validation error; values are never repeated, they might be secrets.
+
+    No form: a key that is not known.
+    """
+    detail, _, at = text.partition(" - at `")
+    place = ".".join(part for part in (prefix, at.rstrip("`").removeprefix("$").removeprefix(".")) if part)
+    if found := _MISSING.fullmatch(detail):
+        return _join(place, found[1]), "a value: this key is required"
+    if found := _UNKNOWN.fullmatch(detail):
+        return _join(place, found[1]), ""
+    if found := _OWN.fullmatch(detail):
+        own = found["key"] or ""
+        return (own if prefix and own.startswith(prefix) else _join(place, own)), found["form"]
+    if place in _CHOICES:
+        return place, _CHOICES[place]
+    return place, detail[:1].lower() + detail[1:] if detail.startswith("Expected") is False else detail[9:]
+
+
+def _known(kind: type[Any], raw: Any, key: str) -> str:
+    section = _SECTIONS.get(key.split(".")[0], kind) if kind is _File and "." in key else kind
+    if section is SqliteStore and raw["store"]["engine"] == "postgresql":
+        section = PostgresStore
+    return f"one of the keys {', '.join(section.__struct_fields__)}"
+
+
+def _join(place: str, key: str) -> str:
+    return ".".join(part for part in (place, key) if part)

@@ -1,0 +1,132 @@
+"""Claim: the commit after which, and only then, a byte may leave (design s3.3, s3.5)."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from contracts.manifest import FlowFacts
+from contracts.serials import Serials
+from contracts.states import Event, OrderEvent, OrderKind, OrderState, State
+from gateway.core.book import Book
+from gateway.core.env import Env, closed_for_s
+from gateway.core.items import Claim, Granted, NotNow, Reply
+from gateway.core.rows import Attempt, Order, Payment, QueryToken
+from gateway.core.states import advance, advance_order
+from gateway.core.steps import Now, Read, Work
+
+TURN_RETRY_MS = 500
+UNDOING = frozenset({OrderKind.REVERSE, OrderKind.CANCEL})
+
+
+def claim(items: Sequence[Claim], env: Env) -> Work[list[Reply]]:
+    """Decide a batch of claims. Replies: Granted or NotNow, in order."""
+    book = Book()
+    now: int = yield Now()
+    serials = sorted({(item.gateway_serial,) for item in items})
+    book.load((yield Read("payments_locked", serials)))
+    book.load((yield Read("orders_of", serials)))
+    places = sorted({(payment.biller, payment.biller_account) for payment in book.all(Payment)})
+    if places:
+        book.load((yield Read("orders_in_turn", places)))
+    tokens = sorted({(payment.query_token,) for payment in book.all(Payment) if payment.query_token})
+    if tokens:
+        book.load((yield Read("query_tokens", tokens)))
+    replies = [_decide(item, book, now, env) for item in items]
+    yield book.write()
+    return replies
+
+
+def _decide(item: Claim, book: Book, now: int, env: Env) -> Reply:
+    order = book.get(Order, item.order_serial)
+    payment = book.get(Payment, item.gateway_serial)
+    if order is None or payment is None or order.gateway_serial != payment.gateway_serial:
+        return NotNow(gone=True, cause="no such order")
+    facts = env.facts_of(payment.service)
+    refused = _repeat_gate(order, facts) if item.repeat else _first_gate(order, now)
+    refused = refused or _closed_gate(now, facts, env) or _turn_gate(order, book, now)
+    return refused or _grant(item, order, payment, facts, book, now, env)
+
+
+def _first_gate(order: Order, now: int) -> NotNow | None:
+    if order.state != OrderState.READY or order.hold:
+        return NotNow(gone=True, cause="held" if order.hold else f"order is {order.state}")
+    if now > order.send_before:
+        return NotNow(gone=True, cause="expired")
+    if order.next_try_at is not None and order.next_try_at > now:
+        return NotNow(gone=False, cause="not before", retry_at=order.next_try_at)
+    return None
+
+
+def _repeat_gate(order: Order, facts: FlowFacts) -> NotNow | None:
+    """Only an undo in doubt may be sent again, and only where the biller's document says that it is safe (M4)."""
+    safe = {
+        OrderKind.REVERSE: facts.reverse_repeat_safe,
+        OrderKind.CANCEL: facts.cancel_repeat_safe,
+    }.get(OrderKind(order.kind), False)
+    if not safe or order.state != OrderState.UNKNOWN or order.in_flight:
+        return NotNow(gone=True, cause="not to be repeated")
+    return None
+
+
+def _closed_gate(now: int, facts: FlowFacts, env: Env) -> NotNow | None:
+    seconds = closed_for_s(now, env.zone, facts.closed_local)
+    return NotNow(gone=False, cause="closed", retry_at=now + seconds * 1000) if seconds else None
+
+
+def _turn_gate(order: Order, book: Book, now: int) -> NotNow | None:
+    """In order of acceptance, one call in flight per biller account. A unique index holds the second half."""
+    for other in book.all(Order):
+        if (other.biller, other.biller_account) != (order.biller, order.biller_account):
+            continue
+        if other.order_serial == order.order_serial:
+            continue
+        earlier = (other.created_at, other.order_serial) < (order.created_at, order.order_serial)
+        waiting = other.state == OrderState.READY and not other.hold and other.send_before >= now
+        if other.in_flight or (earlier and waiting):
+            return NotNow(gone=False, cause="turn", retry_at=now + TURN_RETRY_MS)
+    return None
+
+
+def _grant(item: Claim, order: Order, payment: Payment, facts: FlowFacts, book: Book, now: int, env: Env) -> Granted:
+    send_by, call_deadline = now + env.send_window_ms, now + facts.call_deadline_s * 1000
+    state = OrderState(order.state)
+    if not item.repeat:
+        moved = advance_order(OrderKind(order.kind), state, OrderEvent.CLAIM)
+        state = OrderState(moved)
+    order = replace(
+        order,
+        state=state,
+        version=order.version + 1,
+        in_flight=True,
+        attempts=order.attempts + 1,
+        send_by=send_by,
+        call_deadline=call_deadline,
+        ask_at=None,
+    )
+    book.put(order)
+    if OrderKind(order.kind) not in UNDOING and order.kind != OrderKind.WRITE_CONFIRM:
+        to = advance(State(payment.state), Event.SEND)
+        payment = replace(payment, state=State(to), version=payment.version + 1)
+        book.put(payment)
+    attempt = Attempt(
+        attempt_id=Serials(now, env.zone, item.entropy).mint(),
+        order_serial=order.order_serial,
+        attempt=order.attempts,
+        worker=item.worker,
+        claimed_at=now,
+        send_by=send_by,
+        call_deadline=call_deadline,
+    )
+    book.add(attempt)
+    token = book.get(QueryToken, payment.query_token) if payment.query_token else None
+    return Granted(
+        attempt_id=attempt.attempt_id,
+        attempt=attempt.attempt,
+        order=order,
+        payment=payment,
+        original=book.get(Order, order.original_serial) if order.original_serial else None,
+        bill_echo=(token.echo or "{}") if token else "{}",
+        now=now,
+        send_by=send_by,
+        call_deadline=call_deadline,
+    )

@@ -1,0 +1,71 @@
+"""What decisions lean on besides the book: the bureau's zone and the adapters' declared facts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from contracts.manifest import FlowFacts, Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Env:
+    """Constant for the life of a process. send_window_ms: how long after a claim the first byte may still leave."""
+
+    zone: ZoneInfo
+    manifests: Mapping[str, Manifest]
+    send_window_ms: int = 2000
+    topic_prefix: str = "bianmin"
+    billers: Mapping[str, Manifest] = field(init=False)
+
+    def __post_init__(self) -> None:
+        by_service: dict[str, Manifest] = {}
+        for manifest in self.manifests.values():
+            for service in manifest.flows:
+                if service in by_service:
+                    raise ValueError(f"service {service} is sold by {by_service[service].name} and {manifest.name}")
+                by_service[service] = manifest
+        object.__setattr__(self, "billers", by_service)
+
+    def manifest_of(self, service: str) -> Manifest | None:
+        """The biller that sells a service."""
+        return self.billers.get(service)
+
+    def facts_of(self, service: str) -> FlowFacts:
+        """The facts of a service that is sold here; KeyError otherwise."""
+        return self.billers[service].flows[service]
+
+
+def local(now_ms: int, zone: ZoneInfo) -> datetime:
+    """The bureau's wall clock at a moment."""
+    return datetime.fromtimestamp(now_ms // 1000, UTC).astimezone(zone)
+
+
+def day_after(day: str) -> str:
+    """The next calendar date, YYYY-MM-DD."""
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+
+
+def settle_date(now_ms: int, zone: ZoneInfo, cut_off: time) -> str:
+    """The biller's date at a moment (M10): D covers [D-1 cut-off, D cut-off); 00:00 is the calendar day."""
+    here = local(now_ms, zone)
+    day = here.date()
+    if cut_off != time(0, 0) and here.time() >= cut_off:
+        day += timedelta(days=1)
+    return day.isoformat()
+
+
+def closed_for_s(now_ms: int, zone: ZoneInfo, windows: tuple[tuple[time, time], ...]) -> int:
+    """Seconds until a daily no-pay window [from, to) ends, 0 outside of all. A window lies within one day."""
+    here = local(now_ms, zone)
+    for start, end in windows:
+        if start <= here.time() < end:
+            until = here.replace(hour=end.hour, minute=end.minute, second=end.second, microsecond=0)
+            return max(1, int((until - here).total_seconds()))
+    return 0
+
+
+def rfc3339(ms: int) -> str:
+    """2026-11-24T01:02:03.456Z."""
+    whole = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"

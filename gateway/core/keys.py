@@ -1,0 +1,76 @@
+"""One idempotency key, one effect (M3): a key is one row, and accept and inquiry race on that row."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from contracts.problems import DECIDES_KEY, PROBLEMS
+from gateway.core.book import Book
+from gateway.core.items import Keyed, Refusal, Taken
+from gateway.core.rows import Key, Order, Payment
+from gateway.core.steps import Claim, Read, Work
+
+_refusals = msgspec.json.Decoder(Refusal)
+
+
+def claim_keys(wanted: Sequence[Key], book: Book) -> Work[set[tuple[str, str]]]:
+    """Insert the keys that are free; the answer names those that are ours. The rest is read, with its payment."""
+    first: dict[tuple[str, str], Key] = {}
+    for key in wanted:
+        first.setdefault((key.institution_code, key.key), key)
+    ours: set[tuple[str, str]] = yield Claim([first[place] for place in sorted(first)])
+    book.load(first[place] for place in ours)
+    taken: list[Key] = (yield Read("keys", sorted(set(first) - ours))) if set(first) - ours else []
+    book.load(taken)
+    serials = sorted({(key.gateway_serial,) for key in taken if key.gateway_serial})
+    if serials:
+        book.load((yield Read("payments", serials)))
+        book.load((yield Read("orders_of", serials)))
+    return ours
+
+
+def replay(item: Keyed, held: Key, book: Book) -> Taken | Refusal | None:
+    """What a key that is not free answers to this request; None where it is this very arrival's own row (a redo)."""
+    if held.kind == "TOMBSTONE":
+        return Refusal(slug="tombstoned", detail="This key was asked about before the request arrived.")
+    if held.request_hash != item.request_hash:
+        return Refusal(slug="key-reused", detail="This key belongs to another request.", field="Idempotency-Key")
+    if held.kind == "REFUSED":
+        return kept_refusal(held)
+    if held.gateway_serial is None or (payment := book.get(Payment, held.gateway_serial)) is None:
+        return None
+    return taken(payment, book, replayed=held.arrival_id != item.arrival.arrival_id)
+
+
+def kept_refusal(held: Key) -> Refusal:
+    """The problem a REFUSED key answers with for ever."""
+    return replace(_refusals.decode(held.problem or b""), replayed=True)
+
+
+def refuse_key(held: Key, refusal: Refusal, book: Book) -> None:
+    """Turn our own fresh key into a refused one; raises ValueError for a refusal that must leave the key free."""
+    if PROBLEMS[refusal.slug].status not in DECIDES_KEY:
+        raise ValueError(f"{refusal.slug} does not decide a key")
+    book.put(replace(held, kind="REFUSED", gateway_serial=None, problem=msgspec.json.encode(refusal)))
+
+
+def taken(payment: Payment, book: Book, *, replayed: bool = False) -> Taken:
+    """A payment as it is now, with the newest of its orders that only evidence can end."""
+    return Taken(payment=payment, doubt=doubt_of(payment, book.all(Order)), replayed=replayed)
+
+
+def doubt_of(payment: Payment, orders: Sequence[Order]) -> Order | None:
+    """The newest undecided order of a payment that is in doubt, else None."""
+    if payment.in_doubt_since is None:
+        return None
+    own = [order for order in orders if order.gateway_serial == payment.gateway_serial]
+    return max(own, key=lambda order: order.order_serial, default=None)
+
+
+def by_serial(orders: Sequence[Order]) -> Mapping[str, list[Order]]:
+    """Orders grouped by payment."""
+    grouped: dict[str, list[Order]] = {}
+    for order in orders:
+        grouped.setdefault(order.gateway_serial, []).append(order)
+    return grouped

@@ -1,0 +1,182 @@
+"""Outcome: evidence from calls, questions, notices and clocks, judged in batches (design s3.4, s3.5)."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from contracts.serials import Serials
+from contracts.states import OrderKind, OrderState
+from gateway.core.admit import make_record
+from gateway.core.book import Book
+from gateway.core.days import open_day
+from gateway.core.env import Env
+from gateway.core.items import Judge, Judged, Reply
+from gateway.core.judge import Judging, Piece
+from gateway.core.moves import Mover
+from gateway.core.rows import Alarm, Attempt, Order, Payment, Transaction
+from gateway.core.states import IllegalMove
+from gateway.core.steps import Now, Read, Work
+
+LOST = "Lost"
+"""Outcome of an attempt whose call nobody answered for: written by recovery, overruled by a late answer."""
+
+
+def judge(items: Sequence[Judge], env: Env) -> Work[list[Reply]]:
+    """Judge a batch of evidence. Replies: Judged, in order; known is False where it names no order of ours."""
+    now: int = yield Now()
+    named = yield from name_orders(items)
+    book = Book()
+    day = yield from open_day(now, env)
+    yield from read_payments({serial for serial, _ in named.values()}, book, env)
+    attempts = sorted({(item.attempt_id,) for item in items if item.attempt_id})
+    if attempts:
+        book.load((yield Read("attempts", attempts)))
+    replies: list[Reply] = []
+    for index, item in enumerate(items):
+        serials = Serials(now, env.zone, item.entropy)
+        place = named.get(index)
+        if place is None:
+            replies.append(_unknown(item, book, serials, now))
+        else:
+            replies.append(_judge_one(item, place, Mover(book, env, now, day, serials)))
+    yield book.write()
+    return replies
+
+
+def name_orders(items: Sequence[Judge]) -> Work[dict[int, tuple[str, str]]]:
+    """Per item index (gateway_serial, order_serial); items that name no order of ours are left out."""
+    by_partner = sorted({(i.biller, i.partner_serial) for i in items if i.partner_serial and not i.order_serial})
+    found: list[Order] = (yield Read("orders_by_partner_serial", by_partner)) if by_partner else []
+    known = {(order.biller, order.partner_serial): order for order in found}
+    named: dict[int, tuple[str, str]] = {}
+    for index, item in enumerate(items):
+        if item.gateway_serial and item.order_serial:
+            named[index] = (item.gateway_serial, item.order_serial)
+        elif item.biller and item.partner_serial and (item.biller, item.partner_serial) in known:
+            order = known[item.biller, item.partner_serial]
+            named[index] = (order.gateway_serial, order.order_serial)
+    return named
+
+
+def read_payments(gateway_serials: set[str], book: Book, env: Env) -> Work[None]:
+    """Lock the stations' balances, then the payments; then read what their moves need."""
+    serials = sorted((serial,) for serial in gateway_serials)
+    if not serials:
+        return
+    plain: list[Payment] = yield Read("payments", serials)
+    stations = sorted({(payment.institution_code,) for payment in plain})
+    if not stations:
+        return
+    book.load((yield Read("balances_locked", stations)))
+    locked: list[Payment] = yield Read("payments_locked", serials)
+    book.load(locked)
+    book.load((yield Read("orders_of", serials)))
+    book.load((yield Read("commission_plans", sorted({(payment.service,) for payment in locked}))))
+    undone = sorted((p.gateway_serial,) for p in locked if p.state in ("CANCELLING", "REVERSING"))
+    if undone:
+        book.load((yield Read("evidence_waiting", undone)))
+        book.load((yield Read("tariffs", sorted({(payment.service,) for payment in locked}))))
+        transactions: list[Transaction] = yield Read("transactions_of", undone)
+        book.load(transactions)
+        book.load((yield Read("postings", sorted((txn.txn_id,) for txn in transactions))))
+    if any(p.state not in ("RESERVED", "SENT") for p in locked):
+        book.load((yield Read("breaks_of", serials)))
+
+
+def _judge_one(item: Judge, place: tuple[str, str], mover: Mover) -> Judged:
+    book = mover.book
+    gateway_serial, order_serial = place
+    payment, order = book.get(Payment, gateway_serial), book.get(Order, order_serial)
+    if payment is None or order is None:
+        raise IllegalMove(f"evidence for {order_serial}, which is not in the book")
+    attempt = book.get(Attempt, item.attempt_id) if item.attempt_id else None
+    if attempt is not None and attempt.outcome is not None and not _late(attempt, item):
+        return Judged(known=True, effect="redone", payment=payment)
+    current = attempt is None or attempt.attempt == order.attempts
+    if attempt is not None:
+        order = _end_attempt(item, attempt, order, book, mover.now, current)
+    record_id = None
+    if item.answer.raw:
+        record = make_record(
+            kind=item.source,
+            record_id=mover.serials.mint(),
+            now=mover.now,
+            institution_code=None,
+            gateway_serial=gateway_serial,
+            body=item.answer.raw,
+        )
+        book.add(record)
+        record_id = record.record_id
+    piece = Piece(
+        evidence_id=mover.serials.mint(),
+        source=item.source,
+        answer=item.answer,
+        record_id=record_id,
+        current=current,
+    )
+    judging = Judging(mover)
+    if not _speaks_of(item, payment):
+        mover.alarm("notice.contradicts", payment, f"{item.source} names another account or amount")
+        effect = judging.keep(piece, order, payment, "CONTRADICTS")
+    else:
+        effect = judging.judge(piece, order, payment)
+    after, again = book.need(Payment, gateway_serial), book.need(Order, order_serial)
+    waiting = again if again.state == OrderState.READY and not again.hold else None
+    return Judged(known=True, effect=effect, payment=after, again=waiting)
+
+
+def _late(attempt: Attempt, item: Judge) -> bool:
+    """A worker that came back after recovery had called its attempt lost: its answer is evidence like any other."""
+    return attempt.outcome == LOST and item.source == "reply"
+
+
+def _speaks_of(item: Judge, payment: Payment) -> bool:
+    """A notice names its account and amount; they must be the payment's (M7)."""
+    if item.biller_account is not None and item.biller_account != payment.biller_account:
+        return False
+    return item.amount_fen is None or item.amount_fen == payment.amount_fen
+
+
+def _end_attempt(item: Judge, attempt: Attempt, order: Order, book: Book, now: int, current: bool) -> Order:
+    answer = item.answer
+    book.put(
+        replace(
+            attempt,
+            ended_at=now,
+            outcome=answer.kind if item.source == "reply" else LOST,
+            resp_code=answer.resp_code or None,
+            cause=answer.cause or None,
+        )
+    )
+    if current and order.in_flight:
+        order = replace(order, in_flight=False, call_deadline=None, version=order.version + 1)
+        if order.state == OrderState.UNKNOWN and OrderKind(order.kind) in (OrderKind.REVERSE, OrderKind.CANCEL):
+            order = replace(order, ask_at=order.ask_at or now + 30_000)
+        book.put(order)
+    return order
+
+
+def _unknown(item: Judge, book: Book, serials: Serials, now: int) -> Judged:
+    """Evidence that names no order of ours is kept too, with an alarm."""
+    if item.answer.raw:
+        book.add(
+            make_record(
+                kind=item.source,
+                record_id=serials.mint(),
+                now=now,
+                institution_code=None,
+                gateway_serial=None,
+                body=item.answer.raw,
+            )
+        )
+    book.add(
+        Alarm(
+            alarm_id=serials.mint(),
+            kind="evidence.of.unknown.order",
+            biller=item.biller,
+            gateway_serial=None,
+            detail=f"{item.source} about {item.partner_serial or item.order_serial}",
+            raised_at=now,
+        )
+    )
+    return Judged(known=False)

@@ -1,0 +1,87 @@
+"""Every ask and the unit that answers it: what a store is given at its construction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from gateway.core import (
+    accept,
+    bills,
+    cancel,
+    card_write,
+    chores,
+    claim,
+    inquire,
+    items,
+    outcome,
+    refund,
+    registry,
+    resolve,
+    views,
+)
+from gateway.core.env import Env
+from gateway.core.items import Item, Reply
+from gateway.core.steps import Work
+
+Unit = Callable[[Sequence[Any], Env], Work[list[Reply]]]
+
+UNITS: Mapping[type[Item], Unit] = {
+    items.Accept: accept.accept,
+    items.Cancel: cancel.cancel,
+    items.Refund: refund.refund,
+    items.ReportWrite: card_write.report_write,
+    items.Inquire: inquire.inquire,
+    items.KeepRefused: inquire.keep_refused,
+    items.AskBill: bills.ask_bill,
+    items.AnswerBill: bills.answer_bill,
+    items.Claim: claim.claim,
+    items.Judge: outcome.judge,
+    items.Sweep: resolve.sweep,
+    items.TakeQuestions: resolve.take_questions,
+    items.TakeOutbox: chores.take_outbox,
+    items.MarkPublished: chores.mark_published,
+    items.Seal: chores.seal,
+    items.SignDay: chores.sign_day,
+    items.PurgeNonces: chores.purge_nonces,
+    items.AddStation: registry.add_station,
+    items.SetStation: registry.set_station,
+    items.RegisterCertificate: registry.register_certificate,
+    items.SetPrices: registry.set_prices,
+    items.Deposit: registry.deposit,
+}
+"""Units that write."""
+
+READ_UNITS: Mapping[type[Item], Unit] = {
+    views.ViewPayment: views.view_payment,
+    views.ViewPayments: views.view_payments,
+    views.ViewAccount: views.view_account,
+    views.ViewEntries: views.view_entries,
+    views.ViewServices: views.view_services,
+    views.ViewQuery: views.view_query,
+    views.PeekPayment: views.peek_payment,
+    views.PeekQuery: views.peek_query,
+    views.PeekCertificate: views.peek_certificate,
+    views.PeekDay: views.peek_day,
+}
+"""Units that only read."""
+
+_REPLIES = (
+    items.Refusal,
+    items.Taken,
+    items.Inquired,
+    items.Asked,
+    items.Kept,
+    items.Granted,
+    items.NotNow,
+    items.Judged,
+    items.Swept,
+    items.Questions,
+    items.Outbox,
+    items.Sealed,
+)
+
+ITEM_TYPE: Any = reduce(or_, UNITS)
+"""Union of all writing items, for decoding what crossed the socket."""
+REPLY_TYPE: Any = reduce(or_, _REPLIES)
+"""Union of their replies."""

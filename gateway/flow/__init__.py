@@ -1,0 +1,1 @@
+"""The shells of the payment flow: they read, ask the core, commit, act."""

@@ -1,0 +1,46 @@
+"""Every moment between two durable facts has a name, so that a test can stop the process there (design s3.5)."""
+
+import os
+import signal
+from collections import Counter
+from enum import StrEnum
+
+VARIABLE = "BIANMIN_CRASH_AT"
+"""Environment variable of tests: `<point>` or `<point>:<n>`; the process kills itself at the n-th passing."""
+
+
+class CrashPoint(StrEnum):
+    """Named by what has just happened or is about to."""
+
+    ACCEPT_BEFORE_COMMIT = "accept.before-commit"
+    ACCEPT_AFTER_COMMIT = "accept.after-commit"
+    RELAY_BEFORE_PUBLISH = "relay.before-publish"
+    RELAY_BEFORE_MARK = "relay.before-mark"
+    CLAIM_BEFORE_COMMIT = "claim.before-commit"
+    CLAIM_AFTER_COMMIT = "claim.after-commit"
+    CALL_ANSWERED = "call.answered"
+    OUTCOME_AFTER_COMMIT = "outcome.after-commit"
+    QUESTION_TAKEN = "question.taken"
+    QUESTION_ANSWERED = "question.answered"
+    NOTICE_BEFORE_COMMIT = "notice.before-commit"
+    NOTICE_AFTER_COMMIT = "notice.after-commit"
+    SWEEP_AFTER_COMMIT = "sweep.after-commit"
+    SEAL_AFTER_COMMIT = "seal.after-commit"
+
+
+class CrashPoints:
+    """Kills this process with SIGKILL at the armed point; without one it does nothing."""
+
+    def __init__(self, armed: str | None) -> None:
+        name, _, nth = (armed or "").partition(":")
+        self._point = CrashPoint(name) if name else None
+        self._nth = int(nth or 1)
+        self._passed: Counter[CrashPoint] = Counter()
+
+    def reach(self, point: CrashPoint) -> None:
+        """Pass a point."""
+        if self._point is not point:
+            return
+        self._passed[point] += 1
+        if self._passed[point] == self._nth:
+            os.kill(os.getpid(), signal.SIGKILL)

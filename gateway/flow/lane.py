@@ -1,0 +1,300 @@
+"""One biller's lane: who may be called now, many at once, in turn per account (design s3.3).
+
+Everything durable is in the book. The lane only remembers what it is doing: orders offered to it, the calls that
+run, and the accounts they run for. What it forgets in a crash, the sweep offers again.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from contracts.biller import Biller, Cancels, PayOrder, QueriesResults, Reverses, UndoOrder
+from contracts.breaker import Breaker, BreakerPolicy, Ticket
+from contracts.clock import Clock
+from contracts.limits import Slots
+from contracts.manifest import Manifest
+from contracts.outcomes import Unknown
+from contracts.states import OrderKind, OrderState
+from gateway.core.items import Claim, Granted, Judge, Judged, NotNow, Question
+from gateway.core.rows import Order
+from gateway.flow.answers import AnyAnswer, answered, flatten, granted_order, result_query
+from gateway.flow.crash_points import CrashPoint
+from gateway.flow.parts import Parts
+from gateway.store.port import StoreError
+
+PENDING_MAX = 20_000
+SAVE_AGAIN_S = 0.5
+DEADLINE_MARGIN_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """An order that waits for its call."""
+
+    gateway_serial: str
+    order_serial: str
+    biller_account: str
+    repeat: bool = False
+
+
+class Lane:
+    """Calls one biller. `offer` is idempotent; nothing here decides about money."""
+
+    def __init__(self, biller: Biller, manifest: Manifest, parts: Parts, *, policy: BreakerPolicy) -> None:
+        self._biller, self._manifest, self._parts = biller, manifest, parts
+        self.breaker = Breaker(policy)
+        self.slots = Slots(manifest.concurrency, manifest.rate_per_s)
+        self._pending: deque[Ref] = deque()
+        self._known: set[str] = set()
+        self._busy: dict[str, deque[Ref]] = {}
+        self._wake = asyncio.Event()
+        self._paused = False
+
+    @property
+    def name(self) -> str:
+        """The biller's name."""
+        return self._manifest.name
+
+    def start(self) -> None:
+        """Begin to call."""
+        self._parts.tasks.start(f"lane.{self.name}", self._dispatch_for_ever())
+
+    def pause(self) -> None:
+        """Take no new call (draining)."""
+        self._paused = True
+
+    def in_flight(self) -> int:
+        """Calls that run now."""
+        return self.slots.in_use()
+
+    def depth(self) -> int:
+        """Orders that wait for their call in this process."""
+        return len(self._known)
+
+    def closed_for_s(self) -> int:
+        """Seconds until the breaker lets the next call through; 0 while it does."""
+        now = self._parts.clock.monotonic()
+        retry_at = self.breaker.retry_at(now)
+        return 0 if retry_at is None else max(1, round(retry_at - now))
+
+    def offer(self, ref: Ref) -> None:
+        """An order may be READY (repeat: in doubt): try it in its turn. A full lane leaves it to the sweep."""
+        if ref.order_serial in self._known or len(self._known) >= PENDING_MAX:
+            return
+        self._known.add(ref.order_serial)
+        self._queue(ref)
+
+    def offer_order(self, order: Order, *, repeat: bool = False) -> None:
+        """The same, from a row."""
+        self.offer(Ref(order.gateway_serial, order.order_serial, order.biller_account, repeat))
+
+    def _queue(self, ref: Ref) -> None:
+        waiting = self._busy.get(ref.biller_account)
+        if waiting is not None:
+            waiting.append(ref)
+        else:
+            self._pending.append(ref)
+            self._wake.set()
+
+    async def _dispatch_for_ever(self) -> None:
+        clock = self._parts.clock
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._pending and not self._paused:
+                now = clock.monotonic()
+                ticket = self.breaker.try_start(now)
+                if ticket is None:
+                    await clock.sleep(max(0.05, (self.breaker.retry_at(now) or now) - now))
+                    continue
+                if not self.slots.try_take(now):
+                    self.breaker.abandoned(ticket)
+                    await self._wait_for_slot()
+                    continue
+                self._begin(self._pending.popleft(), ticket)
+
+    async def _wait_for_slot(self) -> None:
+        now = self._parts.clock.monotonic()
+        at = self.slots.next_at(now)
+        if at is not None:
+            await self._parts.clock.sleep(max(0.001, at - now))
+            return
+        await self._wake.wait()
+        self._wake.clear()
+
+    def _begin(self, ref: Ref, ticket: Ticket) -> None:
+        if ref.biller_account in self._busy:
+            self._busy[ref.biller_account].append(ref)
+            self.slots.release()
+            self.breaker.abandoned(ticket)
+            return
+        self._busy[ref.biller_account] = deque()
+        self._parts.tasks.start(f"call.{self.name}", self._serve(ref, ticket))
+
+    async def _serve(self, ref: Ref, ticket: Ticket) -> None:
+        """Claim, call, save: one order from READY to whatever the biller said."""
+        again: Order | None = None
+        slot = _Slot(self.slots)
+        try:
+            claimed = await self._claim(ref)
+            if claimed is None:
+                self.breaker.abandoned(ticket)
+                return
+            granted, send_deadline = claimed
+            self._parts.crash.reach(CrashPoint.CLAIM_AFTER_COMMIT)
+            again = await self._call_and_save(granted, send_deadline, ticket, slot)
+        finally:
+            slot.free()
+            self._known.discard(ref.order_serial)
+            for waiting in self._busy.pop(ref.biller_account, ()):
+                self._queue(waiting)
+            if again is not None:
+                self._offer_later(again)
+            self._wake.set()
+
+    def _offer_later(self, order: Order) -> None:
+        delay = max(0.0, ((order.next_try_at or 0) - self._parts.clock.now().timestamp() * 1000) / 1000)
+        self._parts.tasks.start(f"retry.{self.name}", self._offer_after(order, delay))
+
+    async def _offer_after(self, order: Order, delay: float) -> None:
+        await self._parts.clock.sleep(delay)
+        self.offer_order(order)
+
+    async def _claim(self, ref: Ref) -> tuple[Granted, float] | None:
+        """The commit after which a byte may leave, and the moment (boottime) until which it may."""
+        parts = self._parts
+        parts.crash.reach(CrashPoint.CLAIM_BEFORE_COMMIT)
+        claim = Claim(
+            gateway_serial=ref.gateway_serial,
+            order_serial=ref.order_serial,
+            worker=parts.worker,
+            entropy=parts.entropy(),
+            repeat=ref.repeat,
+        )
+        # Read before the claim: the book's send_by is later than this by at least the commit, never earlier.
+        send_deadline = parts.clock.boottime() + parts.env.send_window_ms / 1000
+        try:
+            reply = await parts.store.run(claim)
+        except StoreError as error:
+            # It may have been committed; then nobody calls, and recovery asks the biller after the deadline.
+            parts.note.claim_failed(self.name, ref.gateway_serial, error)
+            return None
+        if isinstance(reply, Granted):
+            return reply, send_deadline
+        if isinstance(reply, NotNow) and not reply.gone and reply.cause == "turn":
+            parts.tasks.start(f"retry.{self.name}", self._turn_later(ref))
+        return None
+
+    async def _turn_later(self, ref: Ref) -> None:
+        await self._parts.clock.sleep(SAVE_AGAIN_S)
+        self.offer(ref)
+
+    async def _call_and_save(
+        self, granted: Granted, send_deadline: float, ticket: Ticket, slot: "_Slot"
+    ) -> Order | None:
+        parts, started = self._parts, self._parts.clock.monotonic()
+        outcome = await self._call(granted, send_deadline)
+        slot.free()  # the biller is done with us: another account's call need not wait for our commit
+        self._wake.set()
+        answer = flatten(outcome)
+        elapsed_s = parts.clock.monotonic() - started
+        if answered(answer):
+            self.breaker.succeeded(ticket)
+        else:
+            self.breaker.failed(ticket, parts.clock.monotonic())
+        parts.note.call_ended(granted, answer, elapsed_s)
+        parts.crash.reach(CrashPoint.CALL_ANSWERED)
+        judged = await self.save(
+            Judge(
+                source="reply",
+                entropy=parts.entropy(),
+                answer=answer,
+                gateway_serial=granted.order.gateway_serial,
+                order_serial=granted.order.order_serial,
+                attempt_id=granted.attempt_id,
+                trace_id=granted.payment.trace_id,
+            )
+        )
+        parts.crash.reach(CrashPoint.OUTCOME_AFTER_COMMIT)
+        return judged.again if granted.order.state != OrderState.UNKNOWN else None
+
+    async def _call(self, granted: Granted, send_deadline: float) -> AnyAnswer:
+        """The biller's word as a value, whatever the adapter does; no call outlives its deadline."""
+        order = granted_order(granted, send_deadline)
+        limit_s = (granted.call_deadline - granted.now) / 1000 - DEADLINE_MARGIN_S
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._dispatch(granted, order)
+        except TimeoutError:
+            return Unknown(cause="no answer by the call's deadline")
+        except Exception as error:  # boundary: an adapter's bug leaves the payment in doubt, it decides nothing
+            self._parts.note.adapter_failed(self.name, granted.order.gateway_serial, error)
+            return Unknown(cause=f"adapter failed: {type(error).__name__}")
+
+    async def _dispatch(self, granted: Granted, order: PayOrder | UndoOrder) -> AnyAnswer:
+        biller, kind = self._biller, OrderKind(granted.order.kind)
+        if isinstance(order, PayOrder):
+            if kind is not OrderKind.PAY:
+                raise TypeError(f"{self.name} has no way to send a {kind}")
+            return await biller.pay(order)
+        if kind is OrderKind.REVERSE and isinstance(biller, Reverses):
+            return await biller.reverse(order)
+        if kind is OrderKind.CANCEL and isinstance(biller, Cancels):
+            return await biller.cancel(order)
+        raise TypeError(f"{self.name} has no way to send a {kind}")
+
+    async def ask(self, question: Question) -> Judge | None:
+        """One question under the biller's own limits; None where it cannot be asked now (its next turn is leased)."""
+        biller, parts = self._biller, self._parts
+        now = parts.clock.monotonic()
+        if not isinstance(biller, QueriesResults) or self._paused or not self.slots.try_take(now):
+            return None
+        facts = parts.env.facts_of(question.payment.service)
+        try:
+            async with asyncio.timeout(facts.call_deadline_s):
+                evidence: AnyAnswer = await biller.query_result(result_query(question))
+        except TimeoutError:
+            evidence = Unknown(cause="the question had no answer in time")
+        except Exception as error:  # boundary: an adapter's bug is no evidence
+            parts.note.adapter_failed(self.name, question.order.gateway_serial, error)
+            evidence = Unknown(cause=f"adapter failed: {type(error).__name__}")
+        finally:
+            self.slots.release()
+            self._wake.set()
+        answer = flatten(evidence)
+        parts.note.question_answered(question, answer)
+        return Judge(
+            source="query",
+            entropy=parts.entropy(),
+            answer=answer,
+            gateway_serial=question.order.gateway_serial,
+            order_serial=question.order.order_serial,
+            trace_id=question.payment.trace_id,
+        )
+
+    async def save(self, evidence: Judge) -> Judged:
+        """Write evidence into the book, again and again until it is there: it must not get lost while we live."""
+        parts = self._parts
+        while True:
+            try:
+                reply = await parts.store.run(evidence)
+            except StoreError as error:
+                parts.note.save_failed(self.name, evidence.gateway_serial or "", error)
+                await parts.clock.sleep(SAVE_AGAIN_S)
+                continue
+            if not isinstance(reply, Judged):
+                raise TypeError(f"the book answered evidence with {type(reply).__name__}")
+            parts.note.judged(self.name, evidence, reply)
+            return reply
+
+
+class _Slot:
+    """One taken slot, given back once."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots: Slots | None = slots
+
+    def free(self) -> None:
+        if self._slots is not None:
+            self._slots.release()
+            self._slots = None

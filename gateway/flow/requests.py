@@ -1,0 +1,103 @@
+"""Request messages become work: an order for its lane, a bill query for its biller."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import msgspec
+
+from contracts.bus import BillQueryMessage, OrderMessage
+from contracts.biller import Bill, Biller, BillUnavailable, NoBill, QueriesBills
+from gateway.core.items import AnswerBill, Asked, Message
+from gateway.core.views import PeekQuery
+from gateway.flow.answers import bill_query
+from gateway.flow.lane import Lane, Ref
+from gateway.flow.parts import Parts
+from gateway.store.port import StoreError
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    kind: str
+
+
+class Requests:
+    """Takes one biller's request messages. Only the serials in them are believed."""
+
+    def __init__(self, biller: Biller, lane: Lane, parts: Parts) -> None:
+        self._biller, self._lane, self._parts = biller, lane, parts
+
+    def on_request(self, message: Message) -> None:
+        """Never blocks, never raises: what cannot be read is noted and left to the sweep."""
+        try:
+            if msgspec.json.decode(message.payload, type=_Kind).kind == "bill-query":
+                query = msgspec.json.decode(message.payload, type=BillQueryMessage)
+                self._parts.tasks.start(f"bill.{self._lane.name}", self._answer(query))
+                return
+            order = msgspec.json.decode(message.payload, type=OrderMessage)
+        except msgspec.DecodeError as error:
+            self._parts.note.chore_failed("request.unreadable", error)
+            return
+        self._lane.offer(Ref(order.gateway_serial, order.order_serial, message.key))
+
+    async def _answer(self, message: BillQueryMessage) -> None:
+        """Ask the biller under its own limits, put the answer to the token."""
+        parts, biller = self._parts, self._biller
+        if not isinstance(biller, QueriesBills) or not await self._slot(message):
+            return
+        try:
+            asked = await parts.store.look(PeekQuery(query_token=message.query_token))
+            if not isinstance(asked, Asked) or asked.query.state != "ASKED":
+                return
+            facts = parts.env.facts_of(asked.query.service)
+            async with asyncio.timeout(facts.call_deadline_s):
+                bill = await biller.query_bill(bill_query(asked.query))
+        except (StoreError, TimeoutError):
+            return  # the terminal's call ends by its own time; the query may be asked anew
+        except Exception as error:  # boundary: an adapter's bug answers nothing
+            parts.note.adapter_failed(self._lane.name, message.query_token, error)
+            return
+        finally:
+            self._lane.slots.release()
+        answer = _as_item(bill, message.query_token, parts.entropy())
+        if answer is not None:
+            try:
+                await parts.store.run(answer)
+            except StoreError as error:
+                parts.note.save_failed(self._lane.name, message.query_token, error)
+
+    async def _slot(self, message: BillQueryMessage) -> bool:
+        expires = datetime.fromisoformat(message.expires_at.replace("Z", "+00:00")).astimezone(UTC)
+        while not self._lane.slots.try_take(self._parts.clock.monotonic()):
+            if self._parts.clock.now() >= expires:
+                return False
+            await self._parts.clock.sleep(0.05)
+        return True
+
+
+def _as_item(bill: Bill | NoBill | BillUnavailable, query_token: str, entropy: int) -> AnswerBill | None:
+    if isinstance(bill, NoBill):
+        return AnswerBill(
+            query_token=query_token,
+            entropy=entropy,
+            problem=bill.problem,
+            detail=f"The biller answered {bill.resp_code}.",
+            shop_text=bill.shop_text or None,
+        )
+    if isinstance(bill, BillUnavailable):
+        return AnswerBill(
+            query_token=query_token, entropy=entropy, problem="biller-closed", detail=f"No answer: {bill.cause}."
+        )
+    lines = [
+        {"period": line.period, "amount_fen": line.amount.value, "penalty_fen": line.penalty.value}
+        for line in bill.bills
+    ]
+    answer = {"customer_name": bill.customer_name, "address": bill.address, "bills": lines}
+    return AnswerBill(
+        query_token=query_token,
+        entropy=entropy,
+        answer=msgspec.json.encode(answer),
+        echo=json.dumps(dict(bill.echo), ensure_ascii=False, sort_keys=True),
+        total_fen=bill.total.value,
+        min_fen=bill.min.value,
+        max_fen=bill.max.value,
+    )

@@ -1,0 +1,57 @@
+"""Calls that are held open until something about a payment or a bill query is known."""
+
+import asyncio
+from collections.abc import Sequence
+
+
+from gateway.core.items import Message
+from gateway.core.rows import OutboxRow
+
+
+class Waiters:
+    """Wakes by serial. A wake without waiter is nothing; a waiter looks at the book itself afterwards."""
+
+    def __init__(self, topic_prefix: str) -> None:
+        self._topic = f"{topic_prefix}.result"
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+
+    def on_result(self, message: Message) -> None:
+        """A result message came over the bus; its key is the serial or token it is about."""
+        self.wake(message.key)
+
+    def on_rows(self, rows: Sequence[OutboxRow]) -> None:
+        """Rows committed by another process of this installation (SQLite tells every process)."""
+        for row in rows:
+            if row.topic == self._topic:
+                self.wake(row.key)
+
+    def wake(self, serial: str) -> None:
+        """Whoever waits for this serial goes on."""
+        for future in self._waiting.pop(serial, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def expect(self, serial: str) -> asyncio.Future[None]:
+        """A future that the next wake of this serial completes. Give it back with `forget`."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(serial, set()).add(future)
+        return future
+
+    def forget(self, serial: str, future: asyncio.Future[None]) -> None:
+        """The waiter has gone."""
+        waiting = self._waiting.get(serial)
+        if waiting is not None:
+            waiting.discard(future)
+            if not waiting:
+                del self._waiting[serial]
+
+    async def wait(self, serial: str, seconds: float) -> None:
+        """Return at the next wake of this serial, or after so many seconds."""
+        future = self.expect(serial)
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        except TimeoutError:
+            pass
+        finally:
+            self.forget(serial, future)

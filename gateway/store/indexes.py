@@ -1,0 +1,70 @@
+"""Indexes: those that hold a rule (unique) and those a query of the catalogue stands on; nothing else has one.
+
+Partial wherever the query is: the working set of open payments and orders stays small while the book grows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.states import OPEN
+from gateway.store.rules import one_of
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRule:
+    """An index of one table; `where` makes it partial."""
+
+    name: str
+    columns: tuple[str, ...]
+    where: str = ""
+    unique: bool = False
+
+
+# Written as the queries write it: an engine uses a partial index only where it sees that the query implies it.
+_OPEN = f"{one_of('state', OPEN)} AND kind <> 'REFUND'"
+
+INDEXES: Mapping[str, tuple[IndexRule, ...]] = {
+    "certificates": (IndexRule("public_key", ("public_key_sha256",), unique=True),),
+    "bindings": (IndexRule("keyid", ("keyid",), "unbound_at IS NULL", unique=True),),
+    "tariffs": (IndexRule("service", ("service", "effective_from")),),
+    "commission_plans": (IndexRule("service", ("service", "effective_from")),),
+    "payments": (
+        # M7: one open and unconfirmed payment per biller account and amount.
+        IndexRule("open", ("biller", "biller_account", "amount_fen"), f"{_OPEN} AND confirmed_repeat = 0", unique=True),
+        IndexRule("open", ("biller", "biller_account", "amount_fen"), _OPEN),
+        IndexRule(
+            "cards",
+            ("biller", "biller_account"),
+            one_of("state", ("PAID_WAIT_WRITE", "WRITE_FAILED")),
+        ),
+        # A query token buys once.
+        IndexRule("query_token", ("query_token",), "query_token IS NOT NULL", unique=True),
+        IndexRule("cancels", ("cancels",), "cancels IS NOT NULL"),
+        IndexRule("station", ("institution_code", "gateway_serial")),
+    ),
+    "orders": (
+        IndexRule("partner_serial", ("biller", "partner_serial"), unique=True),
+        # One call at most in flight per biller account (design s3.3).
+        IndexRule("in_flight", ("biller", "biller_account"), "in_flight = 1", unique=True),
+        # At most one order of a payment is READY or SENT.
+        IndexRule("moving", ("gateway_serial",), "state IN ('READY', 'SENT')", unique=True),
+        IndexRule("payment", ("gateway_serial",)),
+        IndexRule("turn", ("biller", "biller_account"), "(state = 'READY' OR in_flight = 1)"),
+        IndexRule("ready", ("next_try_at", "order_serial"), "state = 'READY' AND hold = 0"),
+        IndexRule("expiry", ("send_before",), "state = 'READY'"),
+        IndexRule("overdue", ("call_deadline",), "in_flight = 1"),
+        IndexRule("ask", ("ask_at", "order_serial"), "state IN ('SENT', 'UNKNOWN') AND in_flight = 0"),
+    ),
+    "attempts": (IndexRule("order", ("order_serial", "attempt"), unique=True),),
+    "transactions": (IndexRule("payment", ("gateway_serial",), "gateway_serial IS NOT NULL"),),
+    "postings": (IndexRule("station", ("owner", "txn_id", "leg"), "account IN ('2001', '2002')"),),
+    "records": (
+        IndexRule("place", ("day", "position"), "day IS NOT NULL", unique=True),
+        IndexRule("unsealed", ("record_id",), "day IS NULL"),
+        IndexRule("payment", ("gateway_serial",), "gateway_serial IS NOT NULL"),
+    ),
+    "seals": (IndexRule("unsigned", ("day",), "signature IS NULL"),),
+    "evidence": (IndexRule("payment", ("gateway_serial",)),),
+    "breaks": (IndexRule("payment", ("gateway_serial",), "gateway_serial IS NOT NULL"),),
+    "outbox": (IndexRule("unpublished", ("message_id",), "published_at IS NULL"),),
+}

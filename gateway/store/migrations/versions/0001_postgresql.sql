@@ -1,0 +1,550 @@
+CREATE TABLE alarms (
+  alarm_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  biller TEXT,
+  gateway_serial TEXT,
+  detail TEXT NOT NULL,
+  raised_at BIGINT NOT NULL,
+  seen_at BIGINT,
+  CONSTRAINT pk_alarms PRIMARY KEY (alarm_id)
+);
+
+CREATE TABLE breaks (
+  break_id TEXT NOT NULL,
+  code TEXT NOT NULL,
+  biller TEXT NOT NULL,
+  gateway_serial TEXT,
+  evidence_id TEXT,
+  amount_fen BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  opened_at BIGINT NOT NULL,
+  closed_at BIGINT,
+  resolution TEXT,
+  CONSTRAINT pk_breaks PRIMARY KEY (break_id)
+);
+
+CREATE TABLE certificates (
+  keyid TEXT NOT NULL,
+  der BYTEA NOT NULL,
+  role TEXT NOT NULL,
+  state TEXT NOT NULL,
+  public_key_sha256 TEXT NOT NULL,
+  not_before BIGINT NOT NULL,
+  not_after BIGINT NOT NULL,
+  registered_at BIGINT NOT NULL,
+  CONSTRAINT pk_certificates PRIMARY KEY (keyid),
+  CONSTRAINT ck_certificates_state CHECK (state IN ('ACTIVE', 'APPLIED', 'APPROVED', 'BOUND', 'EXPIRED', 'FROZEN', 'ISSUED', 'REPLACED', 'REVOKED')),
+  CONSTRAINT ck_certificates_valid CHECK (not_before < not_after)
+);
+
+CREATE TABLE commission_plans (
+  version TEXT NOT NULL,
+  service TEXT NOT NULL,
+  effective_from TEXT NOT NULL,
+  rate_ppm BIGINT NOT NULL,
+  station_tenths BIGINT NOT NULL,
+  rounding TEXT NOT NULL,
+  CONSTRAINT pk_commission_plans PRIMARY KEY (version, service),
+  CONSTRAINT ck_commission_plans_rate CHECK (rate_ppm BETWEEN 0 AND 1000000),
+  CONSTRAINT ck_commission_plans_share CHECK (station_tenths BETWEEN 0 AND 10)
+);
+
+CREATE TABLE days (
+  account_date TEXT NOT NULL,
+  state TEXT NOT NULL,
+  opened_at BIGINT NOT NULL,
+  closed_at BIGINT,
+  CONSTRAINT pk_days PRIMARY KEY (account_date),
+  CONSTRAINT ck_days_state CHECK (state IN ('CLOSED', 'OPEN'))
+);
+
+CREATE TABLE idempotency_keys (
+  institution_code TEXT NOT NULL,
+  key TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  request_hash BYTEA,
+  gateway_serial TEXT,
+  problem BYTEA,
+  arrival_id TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  CONSTRAINT pk_idempotency_keys PRIMARY KEY (institution_code, key),
+  CONSTRAINT ck_idempotency_keys_kind CHECK (kind IN ('PAYMENT', 'REFUSED', 'TOMBSTONE', 'UNDECIDED')),
+  CONSTRAINT ck_idempotency_keys_payment CHECK (kind <> 'PAYMENT' OR gateway_serial IS NOT NULL),
+  CONSTRAINT ck_idempotency_keys_refused CHECK (kind <> 'REFUSED' OR problem IS NOT NULL)
+);
+
+CREATE TABLE leases (
+  name TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  until BIGINT NOT NULL,
+  fence BIGINT NOT NULL,
+  CONSTRAINT pk_leases PRIMARY KEY (name)
+);
+
+CREATE TABLE nonces (
+  bucket BIGINT NOT NULL,
+  keyid TEXT NOT NULL,
+  nonce TEXT NOT NULL,
+  arrival_id TEXT NOT NULL,
+  created BIGINT NOT NULL,
+  CONSTRAINT pk_nonces PRIMARY KEY (bucket, keyid, nonce)
+);
+
+CREATE TABLE outbox (
+  message_id TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  key TEXT NOT NULL,
+  payload BYTEA NOT NULL,
+  created_at BIGINT NOT NULL,
+  published_at BIGINT,
+  CONSTRAINT pk_outbox PRIMARY KEY (message_id)
+);
+
+CREATE TABLE partner_counters (
+  biller TEXT NOT NULL,
+  day TEXT NOT NULL,
+  next_number BIGINT NOT NULL,
+  CONSTRAINT pk_partner_counters PRIMARY KEY (biller, day),
+  CONSTRAINT ck_partner_counters_next CHECK (next_number >= 1)
+);
+
+CREATE TABLE records (
+  record_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  received_at BIGINT NOT NULL,
+  institution_code TEXT,
+  gateway_serial TEXT,
+  keyid TEXT,
+  base BYTEA NOT NULL,
+  signature BYTEA NOT NULL,
+  body BYTEA NOT NULL,
+  leaf BYTEA NOT NULL,
+  day TEXT,
+  position BIGINT,
+  chain BYTEA,
+  CONSTRAINT pk_records PRIMARY KEY (record_id),
+  CONSTRAINT ck_records_sealed CHECK ((day IS NULL) = (position IS NULL) AND (day IS NULL) = (chain IS NULL))
+);
+
+CREATE TABLE seals (
+  day TEXT NOT NULL,
+  count BIGINT NOT NULL,
+  root BYTEA NOT NULL,
+  chain_end BYTEA NOT NULL,
+  statement BYTEA NOT NULL,
+  keyid TEXT,
+  signature BYTEA,
+  signed_at BIGINT,
+  CONSTRAINT pk_seals PRIMARY KEY (day),
+  CONSTRAINT ck_seals_count CHECK (count >= 0),
+  CONSTRAINT ck_seals_signed CHECK ((signature IS NULL) = (signed_at IS NULL))
+);
+
+CREATE TABLE settings (
+  name TEXT NOT NULL,
+  value BIGINT NOT NULL,
+  CONSTRAINT pk_settings PRIMARY KEY (name)
+);
+
+CREATE TABLE stations (
+  institution_code TEXT NOT NULL,
+  name TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT,
+  overdraft_limit_fen BIGINT NOT NULL,
+  low_balance_fen BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  CONSTRAINT pk_stations PRIMARY KEY (institution_code),
+  CONSTRAINT ck_stations_state CHECK (state IN ('ACTIVE', 'CLOSED', 'SUSPENDED')),
+  CONSTRAINT ck_stations_overdraft CHECK (overdraft_limit_fen >= 0)
+);
+
+CREATE TABLE tariffs (
+  version TEXT NOT NULL,
+  service TEXT NOT NULL,
+  effective_from TEXT NOT NULL,
+  fee_fen BIGINT NOT NULL,
+  min_fen BIGINT NOT NULL,
+  max_fen BIGINT NOT NULL,
+  send_before_s BIGINT NOT NULL,
+  reverse_after_s BIGINT NOT NULL,
+  fee_returns_on_cancel BIGINT NOT NULL,
+  cancel_needs_authorization BIGINT NOT NULL,
+  CONSTRAINT pk_tariffs PRIMARY KEY (version, service),
+  CONSTRAINT ck_tariffs_fee_returns_on_cancel_flag CHECK (fee_returns_on_cancel IN (0, 1)),
+  CONSTRAINT ck_tariffs_cancel_needs_authorization_flag CHECK (cancel_needs_authorization IN (0, 1)),
+  CONSTRAINT ck_tariffs_amounts CHECK (fee_fen >= 0 AND min_fen >= 0 AND min_fen <= max_fen),
+  CONSTRAINT ck_tariffs_times CHECK (send_before_s > 0 AND reverse_after_s >= 0)
+);
+
+CREATE TABLE transactions (
+  txn_id TEXT NOT NULL,
+  recipe TEXT NOT NULL,
+  gateway_serial TEXT,
+  order_serial TEXT,
+  posting_date TEXT NOT NULL,
+  account_date TEXT,
+  settle_date TEXT,
+  cause TEXT NOT NULL,
+  cause_id TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  CONSTRAINT pk_transactions PRIMARY KEY (txn_id)
+);
+
+CREATE TABLE windows (
+  biller TEXT NOT NULL,
+  settle_date TEXT NOT NULL,
+  state TEXT NOT NULL,
+  opened_at BIGINT NOT NULL,
+  CONSTRAINT pk_windows PRIMARY KEY (biller, settle_date),
+  CONSTRAINT ck_windows_state CHECK (state IN ('BALANCED', 'CLOSED', 'MATCHING', 'OPEN', 'SETTLED', 'WITH_BREAKS'))
+);
+
+CREATE TABLE authorizations (
+  authorization_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  institution_code TEXT NOT NULL,
+  service TEXT NOT NULL,
+  biller_account TEXT NOT NULL,
+  amount_fen BIGINT NOT NULL,
+  valid_on TEXT NOT NULL,
+  issued_by TEXT NOT NULL,
+  used_by TEXT,
+  CONSTRAINT pk_authorizations PRIMARY KEY (authorization_id),
+  CONSTRAINT ck_authorizations_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT fk_authorizations_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+);
+
+CREATE TABLE operators (
+  institution_code TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  state TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  CONSTRAINT pk_operators PRIMARY KEY (institution_code, operator_id),
+  CONSTRAINT fk_operators_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+);
+
+CREATE TABLE payments (
+  gateway_serial TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  institution_code TEXT NOT NULL,
+  terminal_id TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  terminal_trace TEXT NOT NULL,
+  idempotency_key TEXT NOT NULL,
+  service TEXT NOT NULL,
+  biller TEXT NOT NULL,
+  biller_account TEXT NOT NULL,
+  amount_fen BIGINT NOT NULL,
+  fee_fen BIGINT NOT NULL,
+  paid_fen BIGINT,
+  account_date TEXT NOT NULL,
+  settle_date TEXT NOT NULL,
+  biller_date TEXT,
+  accepted_at BIGINT NOT NULL,
+  send_before BIGINT NOT NULL,
+  final_at BIGINT,
+  biller_serial TEXT,
+  reason TEXT,
+  resp_code TEXT,
+  in_doubt_since BIGINT,
+  tariff_version TEXT NOT NULL,
+  commission_version TEXT NOT NULL,
+  confirmed_repeat BIGINT NOT NULL,
+  query_token TEXT,
+  params TEXT NOT NULL,
+  cash_received_fen BIGINT,
+  cancels TEXT,
+  write_data TEXT,
+  purchase_count BIGINT,
+  trace_id TEXT NOT NULL,
+  CONSTRAINT pk_payments PRIMARY KEY (gateway_serial),
+  CONSTRAINT ck_payments_confirmed_repeat_flag CHECK (confirmed_repeat IN (0, 1)),
+  CONSTRAINT ck_payments_kind CHECK (kind IN ('DEBIT', 'PAY', 'REFUND')),
+  CONSTRAINT ck_payments_state CHECK (state IN ('CANCELLED', 'CANCELLING', 'FAILED', 'PAID_WAIT_WRITE', 'RESERVED', 'REVERSED', 'REVERSING', 'SENT', 'SUCCESS', 'UNKNOWN', 'WRITE_FAILED', 'WRITTEN')),
+  CONSTRAINT ck_payments_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_payments_fee CHECK (fee_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_payments_paid CHECK (paid_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT fk_payments_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+);
+
+CREATE TABLE postings (
+  txn_id TEXT NOT NULL,
+  leg BIGINT NOT NULL,
+  recipe TEXT NOT NULL,
+  account TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  amount_fen BIGINT NOT NULL,
+  balance_after BIGINT,
+  seq BIGINT,
+  CONSTRAINT pk_postings PRIMARY KEY (txn_id, leg),
+  CONSTRAINT ck_postings_leg CHECK (leg >= 0),
+  CONSTRAINT ck_postings_amount CHECK (amount_fen BETWEEN -10000000000000 AND 10000000000000),
+  CONSTRAINT fk_postings_txn_id FOREIGN KEY(txn_id) REFERENCES transactions (txn_id)
+);
+
+CREATE TABLE query_tokens (
+  query_token TEXT NOT NULL,
+  state TEXT NOT NULL,
+  institution_code TEXT NOT NULL,
+  service TEXT NOT NULL,
+  biller TEXT NOT NULL,
+  biller_account TEXT NOT NULL,
+  params TEXT NOT NULL,
+  asked_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  total_fen BIGINT,
+  min_fen BIGINT,
+  max_fen BIGINT,
+  answer BYTEA,
+  echo TEXT,
+  problem BYTEA,
+  CONSTRAINT pk_query_tokens PRIMARY KEY (query_token),
+  CONSTRAINT ck_query_tokens_state CHECK (state IN ('ANSWERED', 'ASKED', 'REFUSED')),
+  CONSTRAINT fk_query_tokens_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+);
+
+CREATE TABLE station_balances (
+  institution_code TEXT NOT NULL,
+  available_fen BIGINT NOT NULL,
+  reserved_fen BIGINT NOT NULL,
+  receivable_fen BIGINT NOT NULL,
+  version BIGINT NOT NULL,
+  CONSTRAINT pk_station_balances PRIMARY KEY (institution_code),
+  CONSTRAINT ck_station_balances_available CHECK (available_fen BETWEEN -10000000000000 AND 10000000000000),
+  CONSTRAINT ck_station_balances_reserved CHECK (reserved_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_station_balances_receivable CHECK (receivable_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT fk_station_balances_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+);
+
+CREATE TABLE station_services (
+  institution_code TEXT NOT NULL,
+  service TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT,
+  opened_at BIGINT NOT NULL,
+  CONSTRAINT pk_station_services PRIMARY KEY (institution_code, service),
+  CONSTRAINT fk_station_services_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+);
+
+CREATE TABLE terminals (
+  institution_code TEXT NOT NULL,
+  terminal_id TEXT NOT NULL,
+  state TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  CONSTRAINT pk_terminals PRIMARY KEY (institution_code, terminal_id),
+  CONSTRAINT fk_terminals_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+);
+
+CREATE TABLE vouchers (
+  voucher_number TEXT NOT NULL,
+  institution_code TEXT NOT NULL,
+  amount_fen BIGINT NOT NULL,
+  outlet TEXT NOT NULL,
+  taken_by TEXT NOT NULL,
+  txn_id TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  CONSTRAINT pk_vouchers PRIMARY KEY (voucher_number),
+  CONSTRAINT ck_vouchers_amount CHECK (amount_fen BETWEEN 1 AND 10000000000000),
+  CONSTRAINT fk_vouchers_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code),
+  CONSTRAINT fk_vouchers_txn_id FOREIGN KEY(txn_id) REFERENCES transactions (txn_id)
+);
+
+CREATE TABLE bindings (
+  keyid TEXT NOT NULL,
+  institution_code TEXT NOT NULL,
+  terminal_id TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  bound_at BIGINT NOT NULL,
+  unbound_at BIGINT,
+  CONSTRAINT pk_bindings PRIMARY KEY (keyid, bound_at),
+  CONSTRAINT ck_bindings_ends CHECK (unbound_at IS NULL OR unbound_at >= bound_at),
+  CONSTRAINT fk_bindings_keyid FOREIGN KEY(keyid) REFERENCES certificates (keyid),
+  CONSTRAINT fk_bindings_terminal_id FOREIGN KEY(institution_code, terminal_id) REFERENCES terminals (institution_code, terminal_id),
+  CONSTRAINT fk_bindings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
+);
+
+CREATE TABLE orders (
+  order_serial TEXT NOT NULL,
+  gateway_serial TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  biller TEXT NOT NULL,
+  biller_account TEXT NOT NULL,
+  partner_serial TEXT NOT NULL,
+  original_serial TEXT,
+  from_state TEXT,
+  in_flight BIGINT NOT NULL,
+  attempts BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  send_before BIGINT NOT NULL,
+  send_by BIGINT,
+  call_deadline BIGINT,
+  next_try_at BIGINT,
+  ask_at BIGINT,
+  result_due_at BIGINT,
+  rung BIGINT NOT NULL,
+  asks BIGINT NOT NULL,
+  hold BIGINT NOT NULL,
+  biller_serial TEXT,
+  reason TEXT,
+  resp_code TEXT,
+  voided_by TEXT,
+  note TEXT,
+  ended_at BIGINT,
+  CONSTRAINT pk_orders PRIMARY KEY (order_serial),
+  CONSTRAINT ck_orders_in_flight_flag CHECK (in_flight IN (0, 1)),
+  CONSTRAINT ck_orders_hold_flag CHECK (hold IN (0, 1)),
+  CONSTRAINT ck_orders_kind CHECK (kind IN ('CANCEL', 'DEBIT', 'PAY', 'PAYOUT', 'REFUND', 'REVERSE', 'WRITE_CONFIRM')),
+  CONSTRAINT ck_orders_state CHECK (state IN ('DONE', 'READY', 'REFUSED', 'SENT', 'UNKNOWN', 'VOID')),
+  CONSTRAINT ck_orders_attempts CHECK (attempts >= 0),
+  CONSTRAINT fk_orders_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial)
+);
+
+CREATE TABLE trainings (
+  institution_code TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  service TEXT NOT NULL,
+  valid_from BIGINT NOT NULL,
+  valid_until BIGINT NOT NULL,
+  CONSTRAINT pk_trainings PRIMARY KEY (institution_code, operator_id, service, valid_from),
+  CONSTRAINT ck_trainings_valid CHECK (valid_from < valid_until),
+  CONSTRAINT fk_trainings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
+);
+
+CREATE TABLE attempts (
+  attempt_id TEXT NOT NULL,
+  order_serial TEXT NOT NULL,
+  attempt BIGINT NOT NULL,
+  worker TEXT NOT NULL,
+  claimed_at BIGINT NOT NULL,
+  send_by BIGINT NOT NULL,
+  call_deadline BIGINT NOT NULL,
+  ended_at BIGINT,
+  outcome TEXT,
+  resp_code TEXT,
+  cause TEXT,
+  CONSTRAINT pk_attempts PRIMARY KEY (attempt_id),
+  CONSTRAINT ck_attempts_number CHECK (attempt >= 1),
+  CONSTRAINT ck_attempts_times CHECK (claimed_at <= send_by AND send_by <= call_deadline),
+  CONSTRAINT fk_attempts_order_serial FOREIGN KEY(order_serial) REFERENCES orders (order_serial)
+);
+
+CREATE TABLE evidence (
+  evidence_id TEXT NOT NULL,
+  gateway_serial TEXT NOT NULL,
+  order_serial TEXT NOT NULL,
+  record_id TEXT,
+  source TEXT NOT NULL,
+  event TEXT NOT NULL,
+  effect TEXT NOT NULL,
+  waiting BIGINT NOT NULL,
+  biller_serial TEXT,
+  paid_fen BIGINT,
+  biller_date TEXT,
+  resp_code TEXT,
+  cause TEXT,
+  created_at BIGINT NOT NULL,
+  CONSTRAINT pk_evidence PRIMARY KEY (evidence_id),
+  CONSTRAINT ck_evidence_waiting_flag CHECK (waiting IN (0, 1)),
+  CONSTRAINT fk_evidence_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial),
+  CONSTRAINT fk_evidence_order_serial FOREIGN KEY(order_serial) REFERENCES orders (order_serial)
+);
+
+CREATE INDEX ix_breaks_payment ON breaks (gateway_serial) WHERE gateway_serial IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_certificates_public_key ON certificates (public_key_sha256);
+
+CREATE INDEX ix_commission_plans_service ON commission_plans (service, effective_from);
+
+CREATE INDEX ix_outbox_unpublished ON outbox (message_id) WHERE published_at IS NULL;
+
+CREATE INDEX ix_records_payment ON records (gateway_serial) WHERE gateway_serial IS NOT NULL;
+
+CREATE INDEX ix_records_unsealed ON records (record_id) WHERE day IS NULL;
+
+CREATE UNIQUE INDEX uq_records_place ON records (day, position) WHERE day IS NOT NULL;
+
+CREATE INDEX ix_seals_unsigned ON seals (day) WHERE signature IS NULL;
+
+CREATE INDEX ix_tariffs_service ON tariffs (service, effective_from);
+
+CREATE INDEX ix_transactions_payment ON transactions (gateway_serial) WHERE gateway_serial IS NOT NULL;
+
+CREATE INDEX ix_payments_cancels ON payments (cancels) WHERE cancels IS NOT NULL;
+
+CREATE INDEX ix_payments_cards ON payments (biller, biller_account) WHERE state IN ('PAID_WAIT_WRITE', 'WRITE_FAILED');
+
+CREATE INDEX ix_payments_open ON payments (biller, biller_account, amount_fen) WHERE state IN ('CANCELLING', 'PAID_WAIT_WRITE', 'RESERVED', 'REVERSING', 'SENT', 'UNKNOWN', 'WRITE_FAILED') AND kind <> 'REFUND';
+
+CREATE INDEX ix_payments_station ON payments (institution_code, gateway_serial);
+
+CREATE UNIQUE INDEX uq_payments_open ON payments (biller, biller_account, amount_fen) WHERE state IN ('CANCELLING', 'PAID_WAIT_WRITE', 'RESERVED', 'REVERSING', 'SENT', 'UNKNOWN', 'WRITE_FAILED') AND kind <> 'REFUND' AND confirmed_repeat = 0;
+
+CREATE UNIQUE INDEX uq_payments_query_token ON payments (query_token) WHERE query_token IS NOT NULL;
+
+CREATE INDEX ix_postings_station ON postings (owner, txn_id, leg) WHERE account IN ('2001', '2002');
+
+CREATE UNIQUE INDEX uq_bindings_keyid ON bindings (keyid) WHERE unbound_at IS NULL;
+
+CREATE INDEX ix_orders_ask ON orders (ask_at, order_serial) WHERE state IN ('SENT', 'UNKNOWN') AND in_flight = 0;
+
+CREATE INDEX ix_orders_expiry ON orders (send_before) WHERE state = 'READY';
+
+CREATE INDEX ix_orders_overdue ON orders (call_deadline) WHERE in_flight = 1;
+
+CREATE INDEX ix_orders_payment ON orders (gateway_serial);
+
+CREATE INDEX ix_orders_ready ON orders (next_try_at, order_serial) WHERE state = 'READY' AND hold = 0;
+
+CREATE INDEX ix_orders_turn ON orders (biller, biller_account) WHERE (state = 'READY' OR in_flight = 1);
+
+CREATE UNIQUE INDEX uq_orders_in_flight ON orders (biller, biller_account) WHERE in_flight = 1;
+
+CREATE UNIQUE INDEX uq_orders_moving ON orders (gateway_serial) WHERE state IN ('READY', 'SENT');
+
+CREATE UNIQUE INDEX uq_orders_partner_serial ON orders (biller, partner_serial);
+
+CREATE UNIQUE INDEX uq_attempts_order ON attempts (order_serial, attempt);
+
+CREATE INDEX ix_evidence_payment ON evidence (gateway_serial);
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER transactions_no_delete BEFORE DELETE ON transactions FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER transactions_no_truncate BEFORE TRUNCATE ON transactions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER transactions_no_update BEFORE UPDATE ON transactions FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER postings_no_delete BEFORE DELETE ON postings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER postings_no_truncate BEFORE TRUNCATE ON postings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER postings_no_update BEFORE UPDATE ON postings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER evidence_no_truncate BEFORE TRUNCATE ON evidence FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER evidence_no_update BEFORE UPDATE OF evidence_id, gateway_serial, order_serial, record_id, source, event, effect, biller_serial, paid_fen, biller_date, resp_code, cause, created_at ON evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER records_no_delete BEFORE DELETE ON records FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER records_no_truncate BEFORE TRUNCATE ON records FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER records_no_update BEFORE UPDATE OF record_id, kind, received_at, institution_code, gateway_serial, keyid, base, signature, body, leaf ON records FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER records_set_once BEFORE UPDATE OF day, position, chain ON records FOR EACH ROW WHEN (OLD.day IS NOT NULL OR OLD.position IS NOT NULL OR OLD.chain IS NOT NULL) EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER idempotency_keys_no_delete BEFORE DELETE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER idempotency_keys_no_truncate BEFORE TRUNCATE ON idempotency_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -1,0 +1,1 @@
+"""The engine for several gateways: PostgreSQL through asyncpg, statements in bulk (design s7)."""

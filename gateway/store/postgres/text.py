@@ -1,0 +1,132 @@
+"""SQL text for PostgreSQL, made once per shape of a step: every statement takes whole batches as arrays."""
+
+# ruff: noqa: S608 - every name comes from our own structs and catalogue, every value is a parameter
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from gateway.store.queries import BY_KEYS, PURGES, SCANNED
+from gateway.store.shapes import Kind, Shape, shape_of
+
+ARRAYS = {Kind.NUMBER: "bigint[]", Kind.FLAG: "bigint[]", Kind.TEXT: "text[]", Kind.BYTES: "bytea[]"}
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+
+def numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    """A text with `:name` parameters as `$n`, and the names in that order."""
+    names: list[str] = []
+
+    def place(match: re.Match[str]) -> str:
+        if match[1] not in names:
+            names.append(match[1])
+        return f"${names.index(match[1]) + 1}"
+
+    return _PARAMETER.sub(place, sql), tuple(names)
+
+
+def unnest(shape: Shape, names: Sequence[str], first: int) -> str:
+    """`unnest($first::…[], …)`, one array per column."""
+    arrays = (f"${first + at}::{ARRAYS[shape.column(name).kind]}" for at, name in enumerate(names))
+    return f"unnest({', '.join(arrays)})"
+
+
+@cache
+def claim(shape: Shape) -> str:
+    """INSERT of rows unless their primary key is there; gives the keys that are new."""
+    names = ", ".join(shape.names)
+    key = ", ".join(shape.key)
+    return (
+        f"INSERT INTO {shape.table} ({names}) SELECT * FROM {unnest(shape, shape.names, 1)}"
+        f" ON CONFLICT ({key}) DO NOTHING RETURNING {key}"
+    )
+
+
+@cache
+def by_keys(query: str, locking: bool) -> str:
+    """SELECT for keys given as one array per key column; rows are locked in the order of their primary key."""
+    catalogued = BY_KEYS[query]
+    shape = shape_of(catalogued.row)
+    names = [f"k{at}" for at in range(len(catalogued.on))]
+    source = f"({catalogued.sql.strip()})" if catalogued.sql else shape.table
+    where = [f"t.{column} = k.{name}" for column, name in zip(catalogued.on, names, strict=True)]
+    if catalogued.extra:
+        where.append(f"({catalogued.extra})")
+    sql = (
+        f"SELECT {columns(shape)} FROM {unnest(shape, catalogued.on, 1)} AS k({', '.join(names)}), {source} t"
+        f" WHERE {' AND '.join(where)}"
+    )
+    if locking and catalogued.lock:
+        order = ", ".join(f"t.{name}" for name in shape.key)
+        sql += f" ORDER BY {order} FOR {catalogued.lock.upper()} OF t"
+    return sql
+
+
+@cache
+def scanned(query: str, locking: bool) -> tuple[str, tuple[str, ...]]:
+    """SELECT of a scanned query and the names of its parameters in order."""
+    catalogued = SCANNED[query]
+    sql = f"SELECT {columns(shape_of(catalogued.row))} {catalogued.sql}"
+    if locking and catalogued.lock == "skip":
+        sql += " FOR UPDATE OF t SKIP LOCKED"
+    return numbered(sql)
+
+
+@cache
+def purge(query: str) -> tuple[str, tuple[str, ...]]:
+    """A statement that deletes and the names of its parameters in order."""
+    return numbered(PURGES[query])
+
+
+@cache
+def columns(shape: Shape) -> str:
+    """The columns of alias `t`, in order."""
+    return ", ".join(f"t.{name}" for name in shape.names)
+
+
+@cache
+def write(updates: tuple[tuple[Shape, tuple[str, ...]], ...], inserts: tuple[Shape, ...]) -> str:
+    """One statement that updates (table, columns) and inserts; gives how many rows each update met.
+
+    Parameters: per update the columns' new values, the key, the guard; per insert all columns. Checks of foreign
+    keys run when the whole statement is done, so the order of tables does not matter; but a row that leaves a unique
+    index must do so before another enters it, so an insert waits for the update of its own table.
+    """
+    parts: list[str] = []
+    first = 1
+    updated: set[Shape] = set()
+    for shape, changed in updates:
+        parts.append(f"u_{shape.table} AS ({_update(shape, changed, first)} RETURNING 1)")
+        first += len(changed) + len(shape.key) + len(shape.guard)
+        updated.add(shape)
+    for shape in inserts:
+        wait = f" WHERE (SELECT count(*) FROM u_{shape.table}) >= 0" if shape in updated else ""
+        rows = f"SELECT * FROM {unnest(shape, shape.names, first)}{wait}"
+        parts.append(f"i_{shape.table} AS (INSERT INTO {shape.table} ({', '.join(shape.names)}) {rows})")
+        first += len(shape.names)
+    counts = ", ".join(f"(SELECT count(*) FROM u_{shape.table})" for shape, _ in updates) or "0"
+    return f"WITH {', '.join(parts)} SELECT {counts}"
+
+
+def _update(shape: Shape, changed: tuple[str, ...], first: int) -> str:
+    given = [f"n_{name}" for name in changed]
+    held = [f"w_{name}" for name in shape.key + shape.guard]
+    values = unnest(shape, changed + shape.key + shape.guard, first)
+    sets = ", ".join(f"{name} = v.n_{name}" for name in changed)
+    holds = [f"t.{name} = v.w_{name}" for name in shape.key]
+    holds += [
+        f"t.{name} {'IS NOT DISTINCT FROM' if shape.column(name).nullable else '='} v.w_{name}" for name in shape.guard
+    ]
+    return (
+        f"UPDATE {shape.table} t SET {sets} FROM {values} AS v({', '.join(given + held)}) WHERE {' AND '.join(holds)}"
+    )
+
+
+NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+"""The database's clock, whole ms."""
+
+NUMBERS = (
+    "INSERT INTO partner_counters (biller, day, next_number) VALUES ($1, $2, 1 + $3::bigint)"
+    " ON CONFLICT (biller, day) DO UPDATE SET next_number = partner_counters.next_number + $3 RETURNING next_number"
+)
+"""Take $3 numbers; gives the number after the last of them."""

@@ -1,0 +1,169 @@
+"""One connection and its loop: take a batch of one unit, one transaction, one commit, answer."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from gateway.store.driver import drive_async, replies_for
+from gateway.store.lanes import Lanes, tell
+from gateway.store.port import Listener, StoreBusy, StoreError, Unit
+from gateway.store.postgres.config import PostgresConfig
+from gateway.store.postgres.connection import connect
+from gateway.store.postgres.faults import Fault, as_store_error, classify
+from gateway.store.postgres.steps import Mint, Steps
+
+TRIES = 3
+PAUSE_MS = 30
+BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# A time-out while a commit waits for its stand-by would report success for what may not have been replicated.
+COMMIT = "SET LOCAL statement_timeout = 0; COMMIT"
+_log = logging.getLogger("bianmin.store")
+
+
+class CommitInDoubt(Exception):
+    """The answer to COMMIT did not come, or says that a stand-by may lack it."""
+
+
+class Worker:
+    """Serves one set of lanes with one connection. mint None: it only reads.
+
+    A batch that meets a guard, an index or a unit's own error is done again item by item, each in a transaction of
+    its own. A COMMIT without answer is done again too: units recognise what they have written (arrival id, attempt
+    id), and the locks of a transaction that is still ending make the second wait for it.
+    """
+
+    def __init__(
+        self,
+        config: PostgresConfig,
+        lanes: Lanes,
+        units: Mapping[type, Unit],
+        env: Any,
+        *,
+        mint: Mint | None,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self._config = config
+        self._lanes = lanes
+        self._units = units
+        self._env = env
+        self._mint = mint
+        self._listeners = listeners
+        self._connection: Any = None
+        self._warned = False
+
+    async def serve(self) -> None:
+        """Run until cancelled."""
+        while True:
+            batch = await self._lanes.take(self._config.batch_max)
+            try:
+                replies = await self._answer([waiting.item for waiting in batch], in_doubt=False)
+            except asyncio.CancelledError:
+                replies = [StoreBusy("the store was closed", in_doubt=self._mint is not None)] * len(batch)
+                raise
+            except Exception as error:  # boundary: no fault may end the only hand of its connection
+                _log.exception("worker.failed")
+                replies = [as_store_error(error, in_doubt=True)] * len(batch)
+            finally:
+                for waiting, reply in zip(batch, replies, strict=True):
+                    waiting.settle(reply)
+                self._lanes.done(batch)
+
+    async def open(self) -> Any:
+        """The open connection, a new one where there is none. Raises StoreRefused, StoreBusy."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._config, "read" if self._mint is None else "write")
+            self._connection.add_log_listener(self._heard)
+        return self._connection
+
+    async def close(self) -> None:
+        """Let the connection go."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                await connection.close(timeout=self._config.connect_ms / 1000)
+
+    async def _answer(self, items: Sequence[Any], *, in_doubt: bool) -> list[Any]:
+        """One reply or StoreError per item. in_doubt: an earlier try may have committed."""
+        last: BaseException = StoreBusy("not tried")
+        for attempt in range(TRIES):
+            if attempt:
+                await asyncio.sleep(random.uniform(0.5, 1.5) * PAUSE_MS * attempt / 1000)  # noqa: S311
+            try:
+                replies, steps = await self._transact(items)
+            except CommitInDoubt as error:
+                last, in_doubt = error, True
+                if error.args[0] == "unreplicated":
+                    # Done again it would find its own rows and answer without waiting for any stand-by.
+                    break
+            except Exception as error:  # boundary: whatever a unit or the engine raised is sorted by kind
+                last = error
+                if len(items) > 1 and self._is_of_one(error, attempt):
+                    return [reply for item in items for reply in await self._answer([item], in_doubt=in_doubt)]
+                if not _may_pass(error):
+                    break
+            else:
+                tell(self._listeners, steps.outbox)
+                return replies
+        if classify(last) is Fault.BUG:
+            _log.error("unit.failed", exc_info=last)
+        return [as_store_error(last, in_doubt=in_doubt)] * len(items)
+
+    def _is_of_one(self, error: BaseException, attempt: int) -> bool:
+        """Whether the fault may be one item's, so that the others pass without it."""
+        fault = classify(error)
+        if isinstance(error, StoreError):
+            return False
+        return fault in (Fault.RACE, Fault.BUG, Fault.LOCKED) or (fault is Fault.RETRY and attempt == TRIES - 1)
+
+    async def _transact(self, items: Sequence[Any]) -> tuple[list[Any], Steps]:
+        connection = await self.open()
+        steps = Steps(connection, self._mint)
+        unit = self._units[type(items[0])]
+        step = steps.look if self._mint is None else steps.answer
+        try:
+            await connection.execute(BEGIN_READ if self._mint is None else BEGIN_WRITE)
+            replies = replies_for(len(items), await drive_async(unit(items, self._env), step))
+        except BaseException as error:
+            await self._roll_back(connection, error)
+            raise
+        await self._commit(connection)
+        return replies, steps
+
+    async def _roll_back(self, connection: Any, error: BaseException) -> None:
+        if not isinstance(error, asyncio.CancelledError) and classify(error) is not Fault.LOST:
+            try:
+                await connection.execute("ROLLBACK")
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                # The connection is gone, and with it the transaction.
+                connection.terminate()
+        else:
+            connection.terminate()
+
+    async def _commit(self, connection: Any) -> None:
+        self._warned = False
+        try:
+            await connection.execute(COMMIT)
+        except BaseException as error:
+            connection.terminate()
+            if not isinstance(error, Exception) or self._mint is None or classify(error) is not Fault.LOST:
+                raise
+            raise CommitInDoubt(f"{type(error).__name__}: {error}") from error
+        if self._warned and self._mint is not None:
+            raise CommitInDoubt("unreplicated")
+
+    def _heard(self, _: Any, message: Any) -> None:
+        # "The transaction has already committed locally, but might not have been replicated to the standby."
+        self._warned = self._warned or getattr(message, "severity_en", "") == "WARNING"
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same items may pass at another try."""
+    if isinstance(error, StoreError):
+        return isinstance(error, StoreBusy)
+    return classify(error) in (Fault.RACE, Fault.RETRY, Fault.LOST)

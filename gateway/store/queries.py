@@ -1,0 +1,163 @@
+"""The catalogue: every query the core may name, as text both engines understand.
+
+A `ByKeys` query joins the keys asked for with one table (or with its own `sql`, whose key columns bear the names in
+`on`); `extra` is added to its WHERE. A `Scanned` query is whole text with `:name` parameters. What a lock adds
+(FOR UPDATE, FOR SHARE, SKIP LOCKED) is the PostgreSQL driver's business: SQLite has one writer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.states import OPEN
+from gateway.core import rows
+from gateway.core.rows import Row
+
+_OPEN = ", ".join(f"'{state}'" for state in sorted(OPEN))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByKeys:
+    """Rows of `row` whose columns `on` are among the keys. lock: "" | "update" | "share", in key order."""
+
+    row: type[Row]
+    on: tuple[str, ...]
+    extra: str = ""
+    lock: str = ""
+    sql: str = ""  # a sub-select to read from instead of the row's table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    """Rows of `row` by a whole SELECT body: `FROM …` onwards; the driver writes the columns (of alias `t`)."""
+
+    row: type[Row]
+    sql: str
+    lock: str = ""  # "" | "skip": FOR UPDATE OF t SKIP LOCKED
+
+
+_CALLERS = """
+SELECT c.keyid, c.state AS certificate_state, c.not_before, c.not_after, b.institution_code, b.terminal_id,
+       b.operator_id, s.state AS station_state, s.reason AS station_reason, t.state AS terminal_state,
+       o.state AS operator_state, s.overdraft_limit_fen, s.low_balance_fen
+FROM certificates c
+LEFT JOIN bindings b ON b.keyid = c.keyid AND b.unbound_at IS NULL
+LEFT JOIN stations s ON s.institution_code = b.institution_code
+LEFT JOIN terminals t ON t.institution_code = b.institution_code AND t.terminal_id = b.terminal_id
+LEFT JOIN operators o ON o.institution_code = b.institution_code AND o.operator_id = b.operator_id
+WHERE c.role = 'station'
+"""
+
+BY_KEYS: Mapping[str, ByKeys] = {
+    "callers": ByKeys(row=rows.Caller, on=("keyid",), sql=_CALLERS),
+    "certificates": ByKeys(row=rows.RegisteredCertificate, on=("keyid",)),
+    "bindings": ByKeys(row=rows.Binding, on=("keyid",), extra="t.unbound_at IS NULL"),
+    "stations": ByKeys(row=rows.Station, on=("institution_code",)),
+    "stations_locked": ByKeys(row=rows.Station, on=("institution_code",), lock="update"),
+    "trainings": ByKeys(row=rows.Training, on=("institution_code", "operator_id")),
+    "station_services": ByKeys(row=rows.StationService, on=("institution_code", "service")),
+    "services_of_station": ByKeys(row=rows.StationService, on=("institution_code",)),
+    "tariffs": ByKeys(row=rows.Tariff, on=("service",)),
+    "commission_plans": ByKeys(row=rows.CommissionPlan, on=("service",)),
+    "days": ByKeys(row=rows.Day, on=("account_date",)),
+    "days_shared": ByKeys(row=rows.Day, on=("account_date",), lock="share"),
+    "windows_shared": ByKeys(row=rows.Window, on=("biller", "settle_date"), lock="share"),
+    "balances": ByKeys(row=rows.Balance, on=("institution_code",)),
+    "balances_locked": ByKeys(row=rows.Balance, on=("institution_code",), lock="update"),
+    "keys": ByKeys(row=rows.Key, on=("institution_code", "key")),
+    "nonces": ByKeys(row=rows.Nonce, on=("bucket", "keyid", "nonce")),
+    "settings": ByKeys(row=rows.Setting, on=("name",)),
+    "settings_locked": ByKeys(row=rows.Setting, on=("name",), lock="update"),
+    "payments": ByKeys(row=rows.Payment, on=("gateway_serial",)),
+    "payments_locked": ByKeys(row=rows.Payment, on=("gateway_serial",), lock="update"),
+    "payments_open": ByKeys(
+        row=rows.Payment,
+        on=("biller", "biller_account", "amount_fen"),
+        extra=f"t.state IN ({_OPEN}) AND t.kind <> 'REFUND'",
+    ),
+    "payments_of_cards": ByKeys(
+        row=rows.Payment,
+        on=("biller", "biller_account"),
+        extra="t.state IN ('PAID_WAIT_WRITE', 'WRITE_FAILED')",
+    ),
+    "payments_by_token": ByKeys(row=rows.Payment, on=("query_token",), extra="t.query_token IS NOT NULL"),
+    "refunds_of": ByKeys(row=rows.Payment, on=("cancels",), extra="t.cancels IS NOT NULL"),
+    "orders": ByKeys(row=rows.Order, on=("order_serial",)),
+    "orders_of": ByKeys(row=rows.Order, on=("gateway_serial",)),
+    "orders_by_partner_serial": ByKeys(row=rows.Order, on=("biller", "partner_serial")),
+    "orders_in_turn": ByKeys(
+        row=rows.Order, on=("biller", "biller_account"), extra="(t.state = 'READY' OR t.in_flight = 1)"
+    ),
+    "attempts": ByKeys(row=rows.Attempt, on=("attempt_id",)),
+    "attempts_of": ByKeys(row=rows.Attempt, on=("order_serial",)),
+    "transactions_of": ByKeys(row=rows.Transaction, on=("gateway_serial",), extra="t.gateway_serial IS NOT NULL"),
+    "transactions": ByKeys(row=rows.Transaction, on=("txn_id",)),
+    "postings": ByKeys(row=rows.Posting, on=("txn_id",)),
+    "evidence_of": ByKeys(row=rows.EvidenceRow, on=("gateway_serial",)),
+    "evidence_waiting": ByKeys(row=rows.EvidenceRow, on=("gateway_serial",), extra="t.waiting = 1"),
+    "records_of": ByKeys(row=rows.Record, on=("gateway_serial",), extra="t.gateway_serial IS NOT NULL"),
+    "breaks_of": ByKeys(row=rows.Break, on=("gateway_serial",), extra="t.gateway_serial IS NOT NULL"),
+    "query_tokens": ByKeys(row=rows.QueryToken, on=("query_token",)),
+    "vouchers": ByKeys(row=rows.Voucher, on=("voucher_number",)),
+    "authorizations": ByKeys(row=rows.Authorization, on=("authorization_id",)),
+    "leases_locked": ByKeys(row=rows.Lease, on=("name",), lock="update"),
+    "outbox": ByKeys(row=rows.OutboxRow, on=("message_id",), extra="t.published_at IS NULL", lock="update"),
+    "seals": ByKeys(row=rows.Seal, on=("day",)),
+}
+
+SCANNED: Mapping[str, Scanned] = {
+    "orders_ready": Scanned(
+        row=rows.Order,
+        sql="FROM orders t WHERE t.state = 'READY' AND t.hold = 0 AND t.next_try_at <= :now"
+        " ORDER BY t.next_try_at, t.order_serial LIMIT :limit",
+    ),
+    "orders_expired": Scanned(
+        row=rows.Order,
+        sql="FROM orders t WHERE t.state = 'READY' AND t.send_before < :now ORDER BY t.send_before LIMIT :limit",
+    ),
+    "orders_overdue": Scanned(
+        row=rows.Order,
+        sql="FROM orders t WHERE t.in_flight = 1 AND t.call_deadline < :now ORDER BY t.call_deadline LIMIT :limit",
+    ),
+    "orders_to_ask": Scanned(
+        row=rows.Order,
+        sql="FROM orders t WHERE t.state IN ('SENT', 'UNKNOWN') AND t.in_flight = 0 AND t.ask_at <= :now"
+        " ORDER BY t.ask_at, t.order_serial LIMIT :limit",
+    ),
+    "outbox_unpublished": Scanned(
+        row=rows.OutboxRow,
+        sql="FROM outbox t WHERE t.published_at IS NULL AND t.created_at <= :before ORDER BY t.message_id LIMIT :limit",
+        lock="skip",
+    ),
+    "records_unsealed": Scanned(
+        row=rows.Record, sql="FROM records t WHERE t.day IS NULL ORDER BY t.record_id LIMIT :limit", lock="skip"
+    ),
+    "record_last_sealed": Scanned(
+        row=rows.Record,
+        sql="FROM records t WHERE t.day = (SELECT max(day) FROM records WHERE day IS NOT NULL)"
+        " ORDER BY t.position DESC LIMIT 1",
+    ),
+    "records_of_day": Scanned(row=rows.Record, sql="FROM records t WHERE t.day = :day ORDER BY t.position"),
+    "seal_last": Scanned(row=rows.Seal, sql="FROM seals t ORDER BY t.day DESC LIMIT 1"),
+    "seals_unsigned": Scanned(row=rows.Seal, sql="FROM seals t WHERE t.signature IS NULL ORDER BY t.day"),
+    "stations_page": Scanned(
+        row=rows.Station,
+        sql="FROM stations t WHERE t.institution_code > :after ORDER BY t.institution_code LIMIT :limit",
+    ),
+    "payments_page": Scanned(
+        row=rows.Payment,
+        sql="FROM payments t WHERE t.institution_code = :institution_code AND t.gateway_serial < :before"
+        " AND (CAST(:account_date AS TEXT) IS NULL OR t.account_date = CAST(:account_date AS TEXT))"
+        " AND (CAST(:biller_account AS TEXT) IS NULL OR t.biller_account = CAST(:biller_account AS TEXT))"
+        " AND (CAST(:state AS TEXT) IS NULL OR t.state = CAST(:state AS TEXT))"
+        " ORDER BY t.gateway_serial DESC LIMIT :limit",
+    ),
+    "entries_page": Scanned(
+        row=rows.Posting,
+        sql="FROM postings t WHERE t.owner = :institution_code AND t.seq < :before ORDER BY t.seq DESC LIMIT :limit",
+    ),
+}
+
+PURGES: Mapping[str, str] = {
+    "nonces_before": "DELETE FROM nonces WHERE bucket < :bucket",
+}
+"""Statements that delete. Only nonces: their floor is raised in the same commit."""

@@ -1,0 +1,132 @@
+"""What a single row may hold and which row it must point to, as the engines enforce it.
+
+Foreign keys: only those that hold for ever and cost little. None on a column an update sets (a row that points to
+one inserted in the same Write would need deferred checks), and none from what outlives its payment: keys (M3),
+breaks, alarms and records may name a payment that has moved to the archive, or one that never was.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from contracts.money import FEN_MAX
+from contracts.states import OrderKind, OrderState, State
+
+WITHOUT_ROWID: frozenset[str] = frozenset({"nonces"})
+"""Tables that are their own primary key index on SQLite."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """columns → parent's parent_columns."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+
+
+def one_of(column: str, values: Iterable[str]) -> str:
+    """A condition that a column holds one of these texts."""
+    return f"{column} IN ({', '.join(repr(str(value)) for value in sorted(values))})"
+
+
+def check_flag(column: str) -> str:
+    """A condition that a number is 0 or 1."""
+    return f"{column} IN (0, 1)"
+
+
+def _to(parent: str, *columns: str) -> ForeignKey:
+    return ForeignKey(columns, parent, columns)
+
+
+_STATION = _to("stations", "institution_code")
+
+FOREIGN_KEYS: Mapping[str, tuple[ForeignKey, ...]] = {
+    "terminals": (_STATION,),
+    "operators": (_STATION,),
+    "trainings": (_to("operators", "institution_code", "operator_id"),),
+    "bindings": (
+        _to("certificates", "keyid"),
+        _to("terminals", "institution_code", "terminal_id"),
+        _to("operators", "institution_code", "operator_id"),
+    ),
+    "station_services": (_STATION,),
+    "station_balances": (_STATION,),
+    "payments": (_STATION,),
+    "orders": (_to("payments", "gateway_serial"),),
+    "attempts": (_to("orders", "order_serial"),),
+    "postings": (_to("transactions", "txn_id"),),
+    "vouchers": (_STATION, _to("transactions", "txn_id")),
+    "evidence": (_to("payments", "gateway_serial"), _to("orders", "order_serial")),
+    "query_tokens": (_STATION,),
+    "authorizations": (_STATION,),
+}
+
+_STORED = [state for state in State if state is not State.CREATED]
+_CERTIFICATE_STATES = (
+    "APPLIED",
+    "APPROVED",
+    "ISSUED",
+    "BOUND",
+    "ACTIVE",
+    "FROZEN",
+    "REVOKED",
+    "EXPIRED",
+    "REPLACED",
+)
+_WINDOW_STATES = ("OPEN", "CLOSED", "MATCHING", "BALANCED", "WITH_BREAKS", "SETTLED")
+
+CHECKS: Mapping[str, Mapping[str, str]] = {
+    "stations": {
+        "state": one_of("state", ("ACTIVE", "SUSPENDED", "CLOSED")),
+        "overdraft": "overdraft_limit_fen >= 0",
+    },
+    "trainings": {"valid": "valid_from < valid_until"},
+    "certificates": {"state": one_of("state", _CERTIFICATE_STATES), "valid": "not_before < not_after"},
+    "bindings": {"ends": "unbound_at IS NULL OR unbound_at >= bound_at"},
+    "tariffs": {
+        "amounts": "fee_fen >= 0 AND min_fen >= 0 AND min_fen <= max_fen",
+        "times": "send_before_s > 0 AND reverse_after_s >= 0",
+    },
+    "commission_plans": {
+        "rate": "rate_ppm BETWEEN 0 AND 1000000",
+        "share": "station_tenths BETWEEN 0 AND 10",
+    },
+    "days": {"state": one_of("state", ("OPEN", "CLOSED"))},
+    "windows": {"state": one_of("state", _WINDOW_STATES)},
+    # Available may be below zero by the overdraft limit, which is the station's: no check can see it.
+    "station_balances": {
+        "available": f"available_fen BETWEEN -{FEN_MAX} AND {FEN_MAX}",
+        "reserved": f"reserved_fen BETWEEN 0 AND {FEN_MAX}",
+        "receivable": f"receivable_fen BETWEEN 0 AND {FEN_MAX}",
+    },
+    "idempotency_keys": {
+        "kind": one_of("kind", ("PAYMENT", "REFUSED", "TOMBSTONE", "UNDECIDED")),
+        "payment": "kind <> 'PAYMENT' OR gateway_serial IS NOT NULL",
+        "refused": "kind <> 'REFUSED' OR problem IS NOT NULL",
+    },
+    "payments": {
+        "kind": one_of("kind", ("PAY", "DEBIT", "REFUND")),
+        "state": one_of("state", _STORED),
+        "amount": f"amount_fen BETWEEN 0 AND {FEN_MAX}",
+        "fee": f"fee_fen BETWEEN 0 AND {FEN_MAX}",
+        "paid": f"paid_fen BETWEEN 0 AND {FEN_MAX}",
+    },
+    "orders": {
+        "kind": one_of("kind", OrderKind),
+        "state": one_of("state", OrderState),
+        "attempts": "attempts >= 0",
+    },
+    "attempts": {"number": "attempt >= 1", "times": "claimed_at <= send_by AND send_by <= call_deadline"},
+    "postings": {
+        "leg": "leg >= 0",
+        "amount": f"amount_fen BETWEEN -{FEN_MAX} AND {FEN_MAX}",
+    },
+    "vouchers": {"amount": f"amount_fen BETWEEN 1 AND {FEN_MAX}"},
+    # A sealed record has its day, its place and its link of the chain; an unsealed one has none of them (M11).
+    "records": {"sealed": "(day IS NULL) = (position IS NULL) AND (day IS NULL) = (chain IS NULL)"},
+    "seals": {"count": "count >= 0", "signed": "(signature IS NULL) = (signed_at IS NULL)"},
+    "query_tokens": {"state": one_of("state", ("ASKED", "ANSWERED", "REFUSED"))},
+    "authorizations": {"amount": f"amount_fen BETWEEN 0 AND {FEN_MAX}"},
+    "partner_counters": {"next": "next_number >= 1"},
+}
+"""Conditions by table and name. NULL passes, as in SQL."""

@@ -1,0 +1,1 @@
+"""The embedded engine: one file, one writer process, group commit (design s7)."""

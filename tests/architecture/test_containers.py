@@ -1,0 +1,143 @@
+"""Container files: images pinned by full version, health checks, no secrets, one configuration file."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.architecture.tree import ROOMS
+from tests.stand.postgres import PostgresServer
+
+ROOT = Path(__file__).parents[2]
+CONFIG = "/etc/bianmin/bianmin.toml"
+FULL_VERSION = re.compile(r":v?\d+\.\d+(\.\d+)?(-[a-z]+)*$")
+
+
+def compose() -> dict[str, Any]:
+    """docker-compose.yml, with YAML merges done."""
+    parsed = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile as (instruction, arguments), continued lines joined."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    joined = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
+    pairs = [line.partition(" ") for line in joined.splitlines() if line.strip()]
+    return [(word.upper(), rest.strip()) for word, _, rest in pairs]
+
+
+SERVICES: dict[str, dict[str, Any]] = compose()["services"]
+OURS = [name for name, service in SERVICES.items() if service["image"].startswith("bianmin-gateway:")]
+ONE_SHOT = {
+    name
+    for service in SERVICES.values()
+    for name, how in service.get("depends_on", {}).items()
+    if how["condition"] == "service_completed_successfully"
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_service_is_pinned_and_watched(name: str) -> None:
+    service = SERVICES[name]
+    assert FULL_VERSION.search(service["image"]), service["image"]
+    if name not in ONE_SHOT:
+        assert {"test", "interval", "timeout", "retries"} <= set(service["healthcheck"])
+        assert service["restart"] == "unless-stopped"
+
+
+def test_the_parts_that_exist_are_there() -> None:
+    assert set(SERVICES) == {"postgres", "migrate", "gateway", "telecom", "prometheus"}
+    assert {"migrate"} == ONE_SHOT
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_references_lead_somewhere(name: str) -> None:
+    service, whole = SERVICES[name], compose()
+    assert set(service.get("depends_on", {})) <= set(SERVICES)
+    assert set(service.get("secrets", [])) <= set(whole["secrets"])
+    assert {entry["source"] for entry in service.get("configs", [])} <= set(whole["configs"])
+    named = {volume.partition(":")[0] for volume in service.get("volumes", []) if not volume.startswith(".")}
+    assert named <= set(whole["volumes"])
+    if mode := service.get("network_mode"):
+        assert mode.removeprefix("service:") in SERVICES
+        assert "ports" not in service, "a shared network publishes its ports at its owner"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_services_are_configured_by_the_mounted_file(name: str) -> None:
+    service = SERVICES[name]
+    known = ROOT / "gateway/config.py"
+    text = known.read_text(encoding="utf-8") if known.exists() else ""
+    for variable in service.get("environment", {}):
+        assert variable in text, f"{name}: nothing reads {variable}"
+    if CONFIG in service["command"]:
+        assert "./var/compose:/etc/bianmin:ro" in service["volumes"]
+
+
+def test_only_the_public_ports_are_open_to_the_world() -> None:
+    opened = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert [port for port in opened if not port.startswith("127.0.0.1:")] == ["8443:8443", "9443:9443"]
+    assert not any(port.endswith(":9090") for port in opened), "the admin port is never published"
+
+
+def test_secrets_are_files_outside_the_sources() -> None:
+    whole = compose()
+    assert all(entry["file"].startswith("./var/") for entry in whole["secrets"].values())
+    assert not re.search(r"PASSWORD: |password=", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+
+
+def test_postgres_is_the_version_the_tests_run_on(postgres: PostgresServer) -> None:
+    version = postgres.run_sql("SHOW server_version")
+    assert SERVICES["postgres"]["image"] == f"postgres:{version}-bookworm"
+
+
+def test_prometheus_watches_the_admin_port() -> None:
+    scrape = yaml.safe_load(compose()["configs"]["prometheus"]["content"])
+    assert scrape["scrape_configs"][0]["static_configs"] == [{"targets": ["127.0.0.1:9090"]}]
+
+
+def test_dockerfile_pins_its_base_and_drops_root() -> None:
+    found = instructions()
+    bases = [rest.split()[0] for word, rest in found if word == "FROM"]
+    assert bases
+    assert all(re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+", base) for base in bases)
+    assert len(set(bases)) == 1
+    words = [word for word, _ in found]
+    assert dict(found)["USER"] not in {"root", "0"}
+    assert words.index("USER") > len(words) - words[::-1].index("FROM") - 1, "USER belongs to the last stage"
+    assert set(words) <= {"FROM", "ENV", "RUN", "WORKDIR", "COPY", "LABEL", "USER", "EXPOSE", "STOPSIGNAL"} | {
+        "HEALTHCHECK",
+        "ENTRYPOINT",
+        "CMD",
+    }
+
+
+def test_dockerfile_installs_the_lock_and_every_room() -> None:
+    found = instructions()
+    runs = " && ".join(rest for word, rest in found if word == "RUN")
+    assert "pip install --require-hashes -r requirements.lock" in runs
+    assert "pip install --no-deps --no-build-isolation ." in runs
+    copied = " ".join(rest for word, rest in found if word == "COPY")
+    listed = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for room in ROOMS:
+        assert f"{room}/ {room}/" in copied
+        assert f"!{room}" in listed
+    assert "tests" not in copied
+
+
+def test_image_version_is_the_project_version() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.search(r'^version = "(.+)"$', text, re.MULTILINE)
+    assert version
+    assert {SERVICES[name]["image"] for name in OURS} == {f"bianmin-gateway:{version[1]}"}
+
+
+def test_health_is_asked_of_the_admin_port() -> None:
+    check = dict(instructions())["HEALTHCHECK"]
+    assert "http://127.0.0.1:9090/readyz" in check
+    assert "http://127.0.0.1:9090/readyz" in SERVICES["gateway"]["healthcheck"]["test"][-1]
+    assert CONFIG in dict(instructions())["CMD"]

@@ -1,0 +1,237 @@
+"""A book on a real SQLite file with a clock that stands still, and short ways to ask it things."""
+
+import hashlib
+import itertools
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from gateway.core import items, rows
+from gateway.core.env import Env
+from gateway.core.units import ITEM_TYPE, READ_UNITS, REPLY_TYPE, UNITS
+from gateway.store.migrations.upgrade import upgrade
+from gateway.store.port import StoreError, Units
+from gateway.store.sqlite.engine import SqliteEngine
+from tests.stand.billers import ACME, METERS
+
+T = TypeVar("T")
+NOON = 1_795_492_800_000  # 2026-11-24T04:00:00Z, noon at the bureau
+UNITS_OF_THE_HOUSE = Units(units=UNITS, read_units=READ_UNITS, item_type=ITEM_TYPE, reply_type=REPLY_TYPE)
+YEAR_MS = 366 * 86_400_000
+
+
+class House:
+    """Stations "460000NN" with certificate "NN"*32, every service open; ask() runs one item and returns its reply."""
+
+    def __init__(self, folder: Path, *, seed: int = 1, stations: int = 2, deposit_fen: int = 500_000) -> None:
+        self.now = NOON
+        self.env = Env(zone=ZoneInfo("Asia/Shanghai"), manifests={"acme": ACME, "meters": METERS})
+        self.random = random.Random(seed)
+        self._counter = itertools.count(1)
+        path = folder / "book.db"
+        upgrade(f"sqlite:///{path}")
+        self.engine = SqliteEngine(path, UNITS_OF_THE_HOUSE, self.env, now_ms=lambda: self.now)
+        self.engine.open()
+        for service in self.env.billers:
+            self.set_price(service)
+        for number in range(1, stations + 1):
+            self.add_station(number)
+            if deposit_fen:
+                self.deposit(number, deposit_fen)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    # asking
+
+    def batch(self, asked: Sequence[Any]) -> list[Any]:
+        """Replies of one commit; a StoreError is raised."""
+        replies = self.engine.execute(asked).replies
+        for reply in replies:
+            if isinstance(reply, StoreError):
+                raise reply
+        return replies
+
+    def ask(self, item: Any, kind: type[T]) -> T:
+        """The reply of one item, of this kind."""
+        (reply,) = self.batch([item])
+        assert isinstance(reply, kind), reply
+        return reply
+
+    def look(self, item: Any, kind: type[T]) -> T:
+        reply = self.engine.look(item)
+        assert isinstance(reply, kind), reply
+        return reply
+
+    def sql(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+        return list(self.engine.connection.execute(sql, params))
+
+    def advance(self, seconds: float) -> None:
+        self.now += int(seconds * 1000)
+
+    # making items
+
+    def entropy(self) -> int:
+        return self.random.getrandbits(64)
+
+    def arrival(self, station: int = 1, **changes: Any) -> items.Arrival:
+        number = next(self._counter)
+        values: dict[str, Any] = {
+            "arrival_id": f"a-{number}",
+            "entropy": self.entropy(),
+            "keyid": keyid(station),
+            "nonce": f"nonce-{number:012d}",
+            "created": self.now // 1000,
+            "expires": self.now // 1000 + 300,
+            "base": b"base",
+            "signature": b"signature",
+            "body": b"body",
+            "trace_id": f"{number:032x}",
+        }
+        return items.Arrival(**(values | changes))
+
+    def accept(self, station: int = 1, *, key: str | None = None, arrival: Any = None, **changes: Any) -> items.Accept:
+        values: dict[str, Any] = {
+            "service": "acme.bill",
+            "biller_account": "10001",
+            "amount_fen": 10_000,
+            "terminal_trace": "000001",
+        }
+        values |= changes
+        request_hash = hashlib.sha256(repr(sorted(values.items())).encode()).digest()
+        return items.Accept(
+            arrival=arrival or self.arrival(station),
+            key=key or f"key-{next(self._counter):012d}",
+            request_hash=request_hash,
+            **values,
+        )
+
+    def keyed(self, kind: Any, station: int = 1, key: str | None = None, **fields: Any) -> Any:
+        """A cancel, refund or card-write item."""
+        request_hash = hashlib.sha256(repr(sorted(fields.items())).encode()).digest()
+        return kind(
+            arrival=self.arrival(station),
+            key=key or f"key-{next(self._counter):012d}",
+            request_hash=request_hash,
+            **fields,
+        )
+
+    def claim(self, order: rows.Order, *, repeat: bool = False) -> items.Claim:
+        return items.Claim(
+            gateway_serial=order.gateway_serial,
+            order_serial=order.order_serial,
+            worker="w-1",
+            entropy=self.entropy(),
+            repeat=repeat,
+        )
+
+    def reply_of(self, granted: items.Granted, kind: str, **answer: Any) -> items.Judge:
+        """The answer of the call that `granted` allowed."""
+        return items.Judge(
+            source="reply",
+            entropy=self.entropy(),
+            answer=items.Answer(kind=kind, **answer),
+            gateway_serial=granted.order.gateway_serial,
+            order_serial=granted.order.order_serial,
+            attempt_id=granted.attempt_id,
+        )
+
+    def evidence(self, order: rows.Order, kind: str, *, source: str = "query", **answer: Any) -> items.Judge:
+        return items.Judge(
+            source=source,
+            entropy=self.entropy(),
+            answer=items.Answer(kind=kind, **answer),
+            gateway_serial=order.gateway_serial,
+            order_serial=order.order_serial,
+        )
+
+    # short ways
+
+    def set_price(self, service: str, **changes: Any) -> None:
+        values: dict[str, Any] = {
+            "version": "V1",
+            "service": service,
+            "effective_from": "2026-01-01",
+            "fee_fen": 100,
+            "min_fen": 100,
+            "max_fen": 5_000_000,
+            "rate_ppm": 15_000,
+            "reverse_after_s": 900,
+        }
+        self.ask(items.SetPrices(**(values | changes)), items.Kept)
+
+    def add_station(self, number: int, **changes: Any) -> None:
+        values: dict[str, Any] = {
+            "institution_code": code(number),
+            "name": f"站{number}",
+            "terminal_id": "T1",
+            "operator_id": "0001",
+            "operator_name": "张三",
+            "certificate_der": b"der",
+            "keyid": keyid(number),
+            "public_key_sha256": keyid(number),
+            "not_before": self.now - 86_400_000,
+            "not_after": self.now + YEAR_MS,
+            "services": list(self.env.billers),
+            "trained_until": self.now + YEAR_MS,
+        }
+        self.ask(items.AddStation(**(values | changes)), items.Kept)
+
+    def deposit(self, number: int, amount_fen: int) -> None:
+        item = items.Deposit(
+            institution_code=code(number),
+            amount_fen=amount_fen,
+            voucher_number=f"V{next(self._counter)}",
+            outlet="370001",
+            taken_by="0001",
+            entropy=self.entropy(),
+        )
+        self.ask(item, items.Kept)
+
+    def pay(self, station: int = 1, **changes: Any) -> rows.Payment:
+        """An accepted payment."""
+        return self.ask(self.accept(station, **changes), items.Taken).payment
+
+    def order_of(self, payment: rows.Payment, kind: str | None = None) -> rows.Order:
+        """The payment's newest order of a kind (default: any)."""
+        fields = rows.Order.__struct_fields__
+        sql = f"SELECT {', '.join(fields)} FROM orders WHERE gateway_serial = ? ORDER BY order_serial DESC"
+        for values in self.sql(sql, payment.gateway_serial):
+            order = rows.Order(**dict(zip(fields, values, strict=True)))
+            if kind is None or order.kind == kind:
+                return order
+        raise LookupError(kind)
+
+    def send(self, payment: rows.Payment, kind: str | None = None) -> items.Granted:
+        """A granted claim of the payment's newest order."""
+        return self.ask(self.claim(self.order_of(payment, kind)), items.Granted)
+
+    def settle(self, payment: rows.Payment, kind: str = "Paid", **answer: Any) -> rows.Payment:
+        """Claim and answer in one go."""
+        if kind == "Paid":
+            answer = {"paid_fen": payment.amount_fen, "biller_serial": f"B{payment.gateway_serial}"} | answer
+        judged = self.ask(self.reply_of(self.send(payment), kind, **answer), items.Judged)
+        assert judged.payment is not None
+        return judged.payment
+
+    def now_of(self, payment: rows.Payment) -> rows.Payment:
+        """The payment as it is now."""
+        from gateway.core import views
+
+        return self.look(views.PeekPayment(gateway_serial=payment.gateway_serial), items.Taken).payment
+
+    def balance(self, number: int = 1) -> tuple[int, int, int]:
+        """Available, reserved, receivable."""
+        sql = "SELECT available_fen, reserved_fen, receivable_fen FROM station_balances WHERE institution_code = ?"
+        ((available, reserved, receivable),) = self.sql(sql, code(number))
+        return available, reserved, receivable
+
+
+def code(number: int) -> str:
+    return f"460000{number:02d}"
+
+
+def keyid(number: int) -> str:
+    return f"{number:02x}" * 32
