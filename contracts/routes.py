@@ -1,12 +1,18 @@
-"""The routes of the terminal API (api s1): what each takes, answers and refuses. `openapi.json` is made from this table,
-and the gateway's own routes are compared with it."""
+"""The routes of the terminal API (api s1): what each takes, answers and refuses. `openapi.json` is made from this
+table, and the gateway's own routes are compared with it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from contracts import api
+from contracts.states import State
+
+KeyId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="SHA-256 of the DER certificate")]
+PageLimit = Annotated[int, Meta(ge=1, le=100, description="items on one page")]
 
 BASE = "/v1"
 """Every path but the API's own description lies below it."""
@@ -146,9 +152,9 @@ _PAYMENTS = (
         query={
             "account_date": api.DateText,
             "biller_account": api.Account,
-            "state": api.StateName,
+            "state": State,
             "cursor": api.Cursor,
-            "limit": api.PageLimit,
+            "limit": PageLimit,
         },
         answers={200: Answer(body=api.PaymentPage, says="One page.")},
     ),
@@ -166,7 +172,9 @@ _PAYMENTS = (
         path="/v1/payment-inquiries",
         summary="What became of my request? Leaves a tombstone on a key that is free.",
         request=api.InquiryRequest,
-        answers={200: Answer(body=api.Found, says="The payment, the problem the key was refused with, or a tombstone.")},
+        answers={
+            200: Answer(body=api.Found, says="The payment, the problem the key was refused with, or a tombstone.")
+        },
         problems=("request-running",),
     ),
     Route(
@@ -236,9 +244,11 @@ _UNSIGNED = (
         method="GET",
         path="/v1/certificates/{keyid}",
         summary="A reply or archive certificate of the gateway.",
-        segments={"keyid": api.KeyId},
+        segments={"keyid": KeyId},
         signed=False,
-        answers={200: Answer(body=None, says="PEM: leaf, then issuer.", media_type="application/x-pem-file")},
+        answers={
+            200: Answer(body=None, says="PEM: leaf, then issuer.", media_type="application/pem-certificate-chain")
+        },
         problems=("not-found",),
     ),
     Route(

@@ -10,11 +10,15 @@ _SERIAL = re.compile(SERIAL_PATTERN)
 _MASK_64 = (1 << 64) - 1
 
 
+_PAIRS = tuple(high + low for high in CROCKFORD for low in CROCKFORD)
+
+
 def encode_crockford(value: int, length: int) -> str:
     """Render an unsigned integer as exactly `length` Crockford base32 characters; ValueError if it does not fit."""
     if value < 0 or value >> (5 * length):
         raise ValueError("value does not fit")
-    return "".join(CROCKFORD[(value >> shift) & 31] for shift in range(5 * (length - 1), -1, -5))
+    pairs = [_PAIRS[(value >> shift) & 1023] for shift in range(10 * ((length - 1) // 2), -1, -10)]
+    return "".join(pairs)[-length:]
 
 
 def mint_serial(now_ms: int, zone: tzinfo, random_bits: int) -> str:

@@ -4,6 +4,8 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
+from contracts.clock import Clock
+
 
 class SystemClock:
     """contracts.clock.Clock over the machine's clocks."""
@@ -25,7 +27,7 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-def now_ms(clock: SystemClock) -> int:
+def now_ms(clock: Clock) -> int:
     """Whole milliseconds since the epoch, by the wall clock."""
     moment = clock.now()
     return int(moment.timestamp()) * 1000 + moment.microsecond // 1000

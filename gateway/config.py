@@ -209,7 +209,7 @@ def _place(text: str, prefix: str) -> tuple[str, str]:
 
 
 def _known(kind: type[Any], raw: Any, key: str) -> str:
-    section = _SECTIONS.get(key.split(".")[0], kind) if kind is _File and "." in key else kind
+    section = _SECTIONS.get(key.split(".", maxsplit=1)[0], kind) if kind is _File and "." in key else kind
     if section is SqliteStore and raw["store"]["engine"] == "postgresql":
         section = PostgresStore
     return f"one of the keys {', '.join(section.__struct_fields__)}"

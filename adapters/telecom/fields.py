@@ -22,11 +22,11 @@ _TIME = re.compile(r"[0-9]{14}")
 _DATE = re.compile(r"[0-9]{8}")
 
 
-class BadField(ValueError):  # noqa: N818 - the house names errors for what they are
+class BadField(ValueError):
     """A member is missing or not of its form; the text is its name, never its value."""
 
 
-class Mismatch(Exception):  # noqa: N818
+class Mismatch(Exception):
     """An authentic message contradicts the request; the text is the member's name, never its value."""
 
 

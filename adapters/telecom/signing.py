@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
-class BadObject(ValueError):  # noqa: N818 - the house names errors for what they are
+class BadObject(ValueError):
     """The bytes or members are not a flat object as s1 demands. The text names the rule, never a value."""
 
 

@@ -33,7 +33,7 @@ _SHOP_NO = re.compile(r"[A-Za-z0-9]{1,20}")
 _ORDER_TYPES = {OrderKind.REVERSE: "3", OrderKind.CANCEL: "3"}
 
 
-class BadOrder(ValueError):  # noqa: N818 - the house names errors for what they are
+class BadOrder(ValueError):
     """We were asked to send what the platform would refuse: nothing was built. The text names the member."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 
 
-class Withheld(Exception):  # noqa: N818 - an inner signal, never shown
+class Withheld(Exception):
     """Raised inside the client at the last moment before the first byte: nothing of this request was written."""
 
 

@@ -128,7 +128,7 @@ class HttpCaller:
             return _judge(guard, proven=False, cause="withheld")
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as failure:
             return _judge(guard, proven=True, cause=type(failure).__name__)
-        except Exception as failure:  # noqa: BLE001 - boundary: whatever a hostile answer breaks is in doubt
+        except Exception as failure:  # boundary: whatever a hostile answer breaks is in doubt
             return _judge(guard, proven=False, cause=type(failure).__name__)
 
     async def _exchange(self, session: aiohttp.ClientSession, call: HttpCall, guard: Guard) -> Result:

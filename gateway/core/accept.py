@@ -32,8 +32,8 @@ def accept(items: Sequence[Accept], env: Env) -> Work[list[Reply]]:
     early = {i.arrival.arrival_id: _early(i, admission, env) for i in items}
     runnable = [item for item in items if early[item.arrival.arrival_id] is None]
     minted = {i.arrival.arrival_id: serials[i.arrival.arrival_id].mint() for i in runnable}
-    yield from claim_keys([_key(i, admission, minted[i.arrival.arrival_id]) for i in runnable], book)
-    decider = yield from _prepare(runnable, admission, book, env)
+    ours = yield from claim_keys([_key(i, admission, minted[i.arrival.arrival_id]) for i in runnable], book)
+    decider = yield from _prepare(runnable, admission, book, env, ours)
     replies: list[Reply] = []
     for item in items:
         arrival_id = item.arrival.arrival_id
@@ -75,7 +75,9 @@ def _early(item: Accept, admission: Admission, env: Env) -> Refusal | None:
     )
 
 
-def _prepare(items: Sequence[Accept], admission: Admission, book: Book, env: Env) -> Work["_Decider"]:
+def _prepare(
+    items: Sequence[Accept], admission: Admission, book: Book, env: Env, ours: set[tuple[str, str]]
+) -> Work["_Decider"]:
     """Lock the days and balances, then read everything else the batch decides on."""
     callers = [admission.callers[item.arrival.arrival_id] for item in items]
     stations = sorted({(caller.institution_code,) for caller in callers})
@@ -96,7 +98,7 @@ def _prepare(items: Sequence[Accept], admission: Admission, book: Book, env: Env
         if env.manifests[biller].serial_digits:
             count = sum(env.manifest_of(item.service) is env.manifests[biller] for item in items)
             numbers[biller] = yield Numbers(biller, day, count)
-    return _Decider(admission, book, env, day=day, settle=settle, numbers=numbers)
+    return _Decider(admission, book, env, ours=ours, day=day, settle=settle, numbers=numbers)
 
 
 def _read_rivals(items: Sequence[Accept], book: Book, env: Env) -> Work[None]:
@@ -116,9 +118,17 @@ class _Decider:
     """Decides one item after the other against what was read and what the items before it did."""
 
     def __init__(
-        self, admission: Admission, book: Book, env: Env, *, day: str, settle: dict[str, str], numbers: dict[str, int]
+        self,
+        admission: Admission,
+        book: Book,
+        env: Env,
+        *,
+        ours: set[tuple[str, str]],
+        day: str,
+        settle: dict[str, str],
+        numbers: dict[str, int],
     ) -> None:
-        self._admission, self._book, self._env = admission, book, env
+        self._admission, self._book, self._env, self._ours = admission, book, env, ours
         self._day, self._settle, self._numbers = day, settle, numbers
         self._gates = Gates(admission, book, env, day)
 
@@ -127,10 +137,8 @@ class _Decider:
         caller = self._admission.callers[item.arrival.arrival_id]
         station = str(caller.institution_code)
         held = self._book.need(Key, station, item.key)
-        if held.arrival_id != item.arrival.arrival_id or held.kind != "PAYMENT" or held.gateway_serial != serial:
-            known = replay(item, held, self._book)
-            if known is not None:
-                return known
+        if (station, item.key) not in self._ours or held.arrival_id != item.arrival.arrival_id:
+            return replay(item, held, self._book)
         refusal = self._gates.station(item, caller) or self._gates.amount(item) or self._gates.repeat(item, station)
         if refusal is None:
             made = self._reserve(item, caller, serial, serials)

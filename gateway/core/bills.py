@@ -28,6 +28,9 @@ def ask_bill(items: Sequence[AskBill], env: Env) -> Work[list[Reply]]:
     offers = {(str(admission.callers[i.arrival.arrival_id].institution_code), i.service) for i in asking}
     if offers:
         book.load((yield Read("station_services", sorted(offers))))
+    redone = sorted({(_token_of(i, env),) for i in asking if i.arrival.arrival_id in admission.redone})
+    if redone:
+        book.load((yield Read("query_tokens", redone)))
     replies: list[Reply] = []
     for item in items:
         serials = Serials(admission.now, env.zone, item.arrival.entropy)
@@ -41,6 +44,9 @@ def ask_bill(items: Sequence[AskBill], env: Env) -> Work[list[Reply]]:
 
 
 def _decide(item: AskBill, admission: Admission, book: Book, env: Env, serials: Serials) -> Reply:
+    known = book.get(QueryToken, _token_of(item, env)) if item.arrival.arrival_id in admission.redone else None
+    if known is not None:
+        return Asked(query=known)  # this very arrival's own token: its commit's answer was lost
     caller, manifest = admission.callers[item.arrival.arrival_id], env.manifest_of(item.service)
     offer = book.get(StationService, caller.institution_code, item.service)
     if manifest is None or offer is None or offer.state != "OPEN":
@@ -53,7 +59,7 @@ def _decide(item: AskBill, admission: Admission, book: Book, env: Env, serials: 
     if refusal is not None:
         return refusal
     token = QueryToken(
-        query_token=f"{serials.mint()}{serials.bits():08x}",
+        query_token=_token_of(item, env),
         state="ASKED",
         institution_code=str(caller.institution_code),
         service=item.service,
@@ -66,6 +72,12 @@ def _decide(item: AskBill, admission: Admission, book: Book, env: Env, serials: 
     book.add(token)
     book.add(messages.bill_query(token, item.arrival.trace_id, serials.mint(), admission.now, env))
     return Asked(query=token)
+
+
+def _token_of(item: AskBill, env: Env) -> str:
+    """The same for the same arrival whenever it is decided; 64 bits that nobody can guess."""
+    serials = Serials(item.arrival.created * 1000, env.zone, item.arrival.entropy)
+    return f"{serials.mint()}{serials.bits():08x}"
 
 
 def answer_bill(items: Sequence[AnswerBill], env: Env) -> Work[list[Reply]]:

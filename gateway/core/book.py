@@ -7,27 +7,29 @@ from gateway.core.rows import Row
 from gateway.core.steps import Write
 
 R = TypeVar("R", bound=Row)
-_Place = tuple[type[Row], tuple[Any, ...]]
+_Key = tuple[Any, ...]
 
 
 class Book:
     """Rows by table and primary key. Items of a batch see what the items before them did."""
 
     def __init__(self) -> None:
-        self._now: dict[_Place, Row] = {}
-        self._was: dict[_Place, Row] = {}
-        self._new: dict[_Place, None] = {}
+        self._now: dict[type[Row], dict[_Key, Any]] = {}
+        self._was: dict[type[Row], dict[_Key, Any]] = {}
+        self._new: list[tuple[type[Row], _Key]] = []
 
     def load(self, rows: Iterable[Row]) -> None:
         """Take rows as read. A later reading replaces an earlier one; what became of a row stays."""
         for row in rows:
-            place = _place(row)
-            if self._now.get(place) is self._was.get(place):
-                self._now[place] = self._was[place] = row
+            kind, key = type(row), _key(row)
+            now, was = self._now.setdefault(kind, {}), self._was.setdefault(kind, {})
+            if now.get(key) is was.get(key):
+                now[key] = was[key] = row
 
     def get(self, kind: type[R], *key: Any) -> R | None:
         """The row as it stands."""
-        return self._now.get((kind, key))  # type: ignore[return-value]  # the place holds only rows of `kind`
+        table = self._now.get(kind)
+        return table.get(key) if table is not None else None
 
     def need(self, kind: type[R], *key: Any) -> R:
         """The row as it stands; LookupError where the unit forgot to read it."""
@@ -38,30 +40,37 @@ class Book:
 
     def all(self, kind: type[R]) -> list[R]:
         """Every row of a table that is here."""
-        return [row for (table, _), row in self._now.items() if table is kind]  # type: ignore[misc]
+        return list(self._now.get(kind, {}).values())
 
     def add(self, row: Row) -> None:
         """A new row."""
-        place = _place(row)
-        if place in self._now:
-            raise LookupError(f"{place} is there already")
-        self._now[place] = row
-        self._new[place] = None
+        kind, key = type(row), _key(row)
+        table = self._now.setdefault(kind, {})
+        if key in table:
+            raise LookupError(f"{kind.__name__} {key} is there already")
+        table[key] = row
+        self._new.append((kind, key))
 
     def put(self, row: Row) -> None:
         """The row becomes this."""
-        place = _place(row)
-        if place not in self._now:
-            raise LookupError(f"{place} was not read")
-        self._now[place] = row
+        kind, key = type(row), _key(row)
+        table = self._now.get(kind)
+        if table is None or key not in table:
+            raise LookupError(f"{kind.__name__} {key} was not read")
+        table[key] = row
 
     def write(self) -> Write:
         """Everything that differs from what was read."""
         return Write(
-            inserts=[self._now[place] for place in self._new],
-            updates=[(was, self._now[place]) for place, was in self._was.items() if self._now[place] is not was],
+            inserts=[self._now[kind][key] for kind, key in self._new],
+            updates=[
+                (was, now[key])
+                for kind, rows in self._was.items()
+                for key, was in rows.items()
+                if (now := self._now[kind])[key] is not was
+            ],
         )
 
 
-def _place(row: Row) -> _Place:
-    return type(row), tuple(getattr(row, name) for name in row.KEY)
+def _key(row: Row) -> _Key:
+    return tuple([getattr(row, name) for name in row.KEY])

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from contracts.outcomes import Reason
-from contracts.states import Event, OrderKind, OrderState, State
+from contracts.states import Event, OrderKind, State
 from gateway.core.env import Env
 from gateway.core.items import Cancel, Refusal, Reply, Taken
-from gateway.core.judge import PAYING, Judging
+from gateway.core.judge import PAYING, UNDECIDED, Judging
 from gateway.core.keys import taken
 from gateway.core.moves import Facts, Mover
 from gateway.core.prices import in_force
@@ -17,8 +17,6 @@ from gateway.core.rows import Authorization, Order, Payment, Tariff
 from gateway.core.states import advance
 from gateway.core.steps import Read, Work
 from gateway.core.targets import Targets, conflict, prepare
-
-UNDECIDED = frozenset({OrderState.READY, OrderState.SENT, OrderState.UNKNOWN})
 
 
 def cancel(items: Sequence[Cancel], env: Env) -> Work[list[Reply]]:
@@ -62,6 +60,9 @@ def _gate(payment: Payment, orders: list[Order], mover: Mover) -> Refusal | None
         return conflict(payment, "The biller cannot cancel this service.", "该业务不支持撤销")
     if any(order.kind == OrderKind.WRITE_CONFIRM and order.state in UNDECIDED for order in orders):
         return conflict(payment, "The card write is being confirmed.")
+    if any(p.cancels == payment.gateway_serial and p.state != State.FAILED for p in mover.book.all(Payment)):
+        # Both would give the same money back.
+        return conflict(payment, "A refund of this payment is made or asked for.", "该笔缴费已申请退费，不能撤销")
     if not window_is_open(payment, mover):
         return conflict(payment, "The payment's settlement window has closed.", "已过撤销时间，请按退费办理")
     return None

@@ -6,7 +6,8 @@ from contracts.manifest import Can
 from contracts.states import Event, OrderKind, OrderState, State
 from gateway.core import messages
 from gateway.core.env import Env
-from gateway.core.items import Refusal, Reply, ReportWrite, Taken
+from gateway.core.items import Answer, Refusal, Reply, ReportWrite, Taken
+from gateway.core.judge import Judging, Piece
 from gateway.core.keys import taken
 from gateway.core.moves import Facts, Mover
 from gateway.core.rows import Order, Payment
@@ -14,8 +15,8 @@ from gateway.core.states import Verdict, advance
 from gateway.core.steps import Work
 from gateway.core.targets import Targets, conflict, prepare
 
-CONFIRM_MS = 86_400_000
-"""A write confirmation may go for a day; it moves no money."""
+NO_END_MS = 253_402_214_400_000
+"""9999-12-31: a write confirmation may go for ever, no clock ends it (worked example s4.2)."""
 
 
 def report_write(items: Sequence[ReportWrite], env: Env) -> Work[list[Reply]]:
@@ -42,7 +43,19 @@ def _decide(item: ReportWrite, targets: Targets) -> Taken | Refusal:
     if item.written and (payment.state == State.WRITTEN or running):
         return taken(payment, book)  # said again: nothing new
     event = Event.WROTE if item.written else Event.WRITE_BAD
-    if running or payment.kind != OrderKind.PAY or isinstance(advance(State(payment.state), event), Verdict):
+    move = advance(State(payment.state), event)
+    if payment.kind == OrderKind.PAY and move in (Verdict.WAIT, Verdict.BREAK):
+        # A card written while its money goes back: never refused, it waits for the cancel's end or opens a break.
+        primary = next(order for order in book.all(Order) if order.order_serial == payment.gateway_serial)
+        piece = Piece(
+            evidence_id=mover.serials.mint(),
+            source="terminal",
+            answer=Answer(kind="", cause=item.card_data or ""),
+            record_id=None,
+        )
+        Judging(mover).report(piece, primary, payment, event)
+        return taken(book.need(Payment, payment.gateway_serial), book)
+    if running or payment.kind != OrderKind.PAY or isinstance(move, Verdict):
         return targets.refuse(item, conflict(payment, f"A payment in {payment.state} has no card to write."))
     confirm = item.written and Can.WRITE_CONFIRM in mover.env.manifests[payment.biller].can
     state = OrderState.READY if confirm else OrderState.DONE if item.written else OrderState.REFUSED
@@ -68,7 +81,7 @@ def _order(item: ReportWrite, payment: Payment, state: OrderState, mover: Mover)
         partner_serial=serial if digits is None else mover.number(payment.biller, digits),
         original_serial=payment.gateway_serial,
         created_at=mover.now,
-        send_before=mover.now + CONFIRM_MS,
+        send_before=NO_END_MS,
         next_try_at=mover.now if ready else None,
         ended_at=None if ready else mover.now,
         note=item.card_data,

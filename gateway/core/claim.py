@@ -42,9 +42,9 @@ def _decide(item: Claim, book: Book, now: int, env: Env) -> Reply:
     if order is None or payment is None or order.gateway_serial != payment.gateway_serial:
         return NotNow(gone=True, cause="no such order")
     facts = env.facts_of(payment.service)
-    refused = _repeat_gate(order, facts) if item.repeat else _first_gate(order, now)
+    refused = _repeat_gate(order, facts, now) if item.repeat else _first_gate(order, now)
     refused = refused or _closed_gate(now, facts, env) or _turn_gate(order, book, now)
-    return refused or _grant(item, order, payment, facts, book, now, env)
+    return refused or _grant(item, order, payment, book, now=now, env=env)
 
 
 def _first_gate(order: Order, now: int) -> NotNow | None:
@@ -57,15 +57,20 @@ def _first_gate(order: Order, now: int) -> NotNow | None:
     return None
 
 
-def _repeat_gate(order: Order, facts: FlowFacts) -> NotNow | None:
-    """Only an undo in doubt may be sent again, and only where the biller's document says that it is safe (M4)."""
+def may_repeat(order: Order, facts: FlowFacts, now: int) -> bool:
+    """Only an undo in doubt may be sent again, and only where the biller's document says that it is safe (M4).
+
+    Past its window it is asked about instead: the original and its undoing would fall into two windows.
+    """
     safe = {
         OrderKind.REVERSE: facts.reverse_repeat_safe,
         OrderKind.CANCEL: facts.cancel_repeat_safe,
     }.get(OrderKind(order.kind), False)
-    if not safe or order.state != OrderState.UNKNOWN or order.in_flight:
-        return NotNow(gone=True, cause="not to be repeated")
-    return None
+    return safe and order.state == OrderState.UNKNOWN and not order.in_flight and now <= order.send_before
+
+
+def _repeat_gate(order: Order, facts: FlowFacts, now: int) -> NotNow | None:
+    return None if may_repeat(order, facts, now) else NotNow(gone=True, cause="not to be repeated")
 
 
 def _closed_gate(now: int, facts: FlowFacts, env: Env) -> NotNow | None:
@@ -87,7 +92,8 @@ def _turn_gate(order: Order, book: Book, now: int) -> NotNow | None:
     return None
 
 
-def _grant(item: Claim, order: Order, payment: Payment, facts: FlowFacts, book: Book, now: int, env: Env) -> Granted:
+def _grant(item: Claim, order: Order, payment: Payment, book: Book, *, now: int, env: Env) -> Granted:
+    facts = env.facts_of(payment.service)
     send_by, call_deadline = now + env.send_window_ms, now + facts.call_deadline_s * 1000
     state = OrderState(order.state)
     if not item.repeat:
@@ -101,7 +107,7 @@ def _grant(item: Claim, order: Order, payment: Payment, facts: FlowFacts, book: 
         attempts=order.attempts + 1,
         send_by=send_by,
         call_deadline=call_deadline,
-        ask_at=None,
+        ask_at=order.ask_at if item.repeat else None,
     )
     book.put(order)
     if OrderKind(order.kind) not in UNDOING and order.kind != OrderKind.WRITE_CONFIRM:

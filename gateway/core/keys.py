@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from contracts.problems import DECIDES_KEY, PROBLEMS
+from contracts.states import OrderState
 from gateway.core.book import Book
 from gateway.core.items import Keyed, Refusal, Taken
 from gateway.core.rows import Key, Order, Payment
@@ -30,17 +31,28 @@ def claim_keys(wanted: Sequence[Key], book: Book) -> Work[set[tuple[str, str]]]:
     return ours
 
 
-def replay(item: Keyed, held: Key, book: Book) -> Taken | Refusal | None:
-    """What a key that is not free answers to this request; None where it is this very arrival's own row (a redo)."""
+def replay(item: Keyed, held: Key, book: Book) -> Taken | Refusal:
+    """What a key that is not free answers to this request, for ever the same but for the payment's own life."""
     if held.kind == "TOMBSTONE":
         return Refusal(slug="tombstoned", detail="This key was asked about before the request arrived.")
     if held.request_hash != item.request_hash:
         return Refusal(slug="key-reused", detail="This key belongs to another request.", field="Idempotency-Key")
     if held.kind == "REFUSED":
         return kept_refusal(held)
-    if held.gateway_serial is None or (payment := book.get(Payment, held.gateway_serial)) is None:
-        return None
+    payment = book.get(Payment, held.gateway_serial) if held.gateway_serial else None
+    if payment is None:
+        return archived(held)
     return taken(payment, book, replayed=held.arrival_id != item.arrival.arrival_id)
+
+
+def archived(held: Key) -> Refusal:
+    """A key whose payment is no longer in this book (M3: the key outlives it). It never buys again."""
+    return Refusal(
+        slug="not-found",
+        detail=f"The payment of this key, {held.gateway_serial}, has moved to the archive.",
+        gateway_serial=held.gateway_serial,
+        replayed=True,
+    )
 
 
 def kept_refusal(held: Key) -> Refusal:
@@ -64,7 +76,8 @@ def doubt_of(payment: Payment, orders: Sequence[Order]) -> Order | None:
     """The newest undecided order of a payment that is in doubt, else None."""
     if payment.in_doubt_since is None:
         return None
-    own = [order for order in orders if order.gateway_serial == payment.gateway_serial]
+    undecided = (OrderState.READY, OrderState.SENT, OrderState.UNKNOWN)
+    own = [o for o in orders if o.gateway_serial == payment.gateway_serial and o.state in undecided]
     return max(own, key=lambda order: order.order_serial, default=None)
 
 

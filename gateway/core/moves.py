@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from contracts.outcomes import Reason
 from contracts.serials import Serials
-from contracts.states import FINAL, HOLDING, Event, OrderKind, OrderState, State
+from contracts.states import FINAL, HOLDING, OPEN, Event, OrderKind, OrderState, State
 from gateway.core import messages
 from gateway.core.book import Book
 from gateway.core.env import Env
@@ -16,7 +16,7 @@ from gateway.core.rows import Alarm, Balance, Break, CommissionPlan, Order, Paym
 from gateway.core.states import Standing, follow
 
 IN_DOUBT = frozenset({State.UNKNOWN, State.REVERSING, State.CANCELLING})
-LADDER_S: tuple[int, ...] = (5, 15, 60, 120, 300, 600, 1800, 3600)
+LADDER_S: tuple[int, ...] = (10, 30, 60, 120, 300, 600, 1800, 3600)
 """Seconds until the next question, by how many were asked; the last one repeats. No clock ever decides (M5)."""
 
 
@@ -96,6 +96,10 @@ class Mover:
             changes["reason"] = facts.reason or order.reason
         if facts.resp_code:
             changes["resp_code"] = facts.resp_code
+        if to in OPEN and was not in OPEN:
+            # A payment that opens again may meet a later one of the same account and amount: the index that holds
+            # M7 at acceptance must not refuse evidence, or a cancel.
+            changes["confirmed_repeat"] = True
         moved = replace(payment, **changes)
         self.book.put(moved)
         self._post(was, to, moved, facts, order)
@@ -107,10 +111,11 @@ class Mover:
         """The state the payment's orders give."""
         orders = [o for o in self.book.all(Order) if o.gateway_serial == payment.gateway_serial]
         standing = [Standing(o.kind, o.order_serial, o.state) for o in orders]
-        return follow(standing, card_meter=self.env.facts_of(payment.service).card_meter)
+        card = payment.kind == OrderKind.PAY and self.env.facts_of(payment.service).card_meter
+        return follow(standing, card_meter=card)
 
     def _post(self, was: State, to: State, payment: Payment, facts: Facts, order: Order) -> None:
-        found = self._recipe(was, to, payment)
+        found = None if to is was else self._recipe(was, to, payment)
         if found is None:
             return
         recipe, legs = found

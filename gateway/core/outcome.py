@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from contracts.serials import Serials
-from contracts.states import OrderKind, OrderState
+from contracts.states import OrderState
 from gateway.core.admit import make_record
 from gateway.core.book import Book
 from gateway.core.days import open_day
 from gateway.core.env import Env
 from gateway.core.items import Judge, Judged, Reply
 from gateway.core.judge import Judging, Piece
-from gateway.core.moves import Mover
-from gateway.core.rows import Alarm, Attempt, Order, Payment, Transaction
-from gateway.core.states import IllegalMove
+from gateway.core.moves import Mover, next_question_ms
+from gateway.core.rows import Alarm, Attempt, EvidenceRow, Order, Payment, Transaction
 from gateway.core.steps import Now, Read, Work
 
 LOST = "Lost"
@@ -31,14 +30,18 @@ def judge(items: Sequence[Judge], env: Env) -> Work[list[Reply]]:
     attempts = sorted({(item.attempt_id,) for item in items if item.attempt_id})
     if attempts:
         book.load((yield Read("attempts", attempts)))
+    # What no attempt names is known again by its own id: a redo after a lost commit writes nothing twice.
+    told = sorted({(named[index][0],) for index, item in enumerate(items) if index in named and not item.attempt_id})
+    if told:
+        book.load((yield Read("evidence_of", told)))
     replies: list[Reply] = []
     for index, item in enumerate(items):
         serials = Serials(now, env.zone, item.entropy)
-        place = named.get(index)
-        if place is None:
+        payment, order = _named(named.get(index), book)
+        if payment is None or order is None:
             replies.append(_unknown(item, book, serials, now))
         else:
-            replies.append(_judge_one(item, place, Mover(book, env, now, day, serials)))
+            replies.append(_judge_one(item, order, payment, Mover(book, env, now, day, serials)))
     yield book.write()
     return replies
 
@@ -79,22 +82,34 @@ def read_payments(gateway_serials: set[str], book: Book, env: Env) -> Work[None]
         transactions: list[Transaction] = yield Read("transactions_of", undone)
         book.load(transactions)
         book.load((yield Read("postings", sorted((txn.txn_id,) for txn in transactions))))
-    if any(p.state not in ("RESERVED", "SENT") for p in locked):
+    asked = {order.gateway_serial for order in book.all(Order) if order.state == OrderState.SENT and order.ask_at}
+    if asked or any(p.state not in ("RESERVED", "SENT") for p in locked):
         book.load((yield Read("breaks_of", serials)))
 
 
-def _judge_one(item: Judge, place: tuple[str, str], mover: Mover) -> Judged:
-    book = mover.book
-    gateway_serial, order_serial = place
-    payment, order = book.get(Payment, gateway_serial), book.get(Order, order_serial)
-    if payment is None or order is None:
-        raise IllegalMove(f"evidence for {order_serial}, which is not in the book")
+def _named(place: tuple[str, str] | None, book: Book) -> tuple[Payment | None, Order | None]:
+    """The payment and its order, or nothing where the book does not hold both (a restored book may not)."""
+    if place is None:
+        return None, None
+    payment, order = book.get(Payment, place[0]), book.get(Order, place[1])
+    if order is not None and order.gateway_serial != place[0]:
+        return None, None
+    return payment, order
+
+
+def _judge_one(item: Judge, order: Order, payment: Payment, mover: Mover) -> Judged:
+    book, gateway_serial, order_serial = mover.book, payment.gateway_serial, order.order_serial
     attempt = book.get(Attempt, item.attempt_id) if item.attempt_id else None
-    if attempt is not None and attempt.outcome is not None and not _late(attempt, item):
-        return Judged(known=True, effect="redone", payment=payment)
-    current = attempt is None or attempt.attempt == order.attempts
+    # Minted from a moment that does not change, so that the same item has the same id whenever it comes.
+    evidence_id = Serials(order.created_at, mover.env.zone, item.entropy).mint()
+    known = attempt is not None and attempt.outcome is not None and not _late(attempt, item)
+    if known or book.get(EvidenceRow, evidence_id) is not None:
+        return Judged(known=True, effect="redone", payment=payment, again=_again(order))
+    # A call's answer counts as the newest attempt's only where the book knows that attempt.
+    named = bool(item.attempt_id) or item.source == "reply"
+    current = not named or (attempt is not None and attempt.attempt == order.attempts)
     if attempt is not None:
-        order = _end_attempt(item, attempt, order, book, mover.now, current)
+        order = _end_attempt(item, attempt, order, mover, current=current)
     record_id = None
     if item.answer.raw:
         record = make_record(
@@ -108,7 +123,7 @@ def _judge_one(item: Judge, place: tuple[str, str], mover: Mover) -> Judged:
         book.add(record)
         record_id = record.record_id
     piece = Piece(
-        evidence_id=mover.serials.mint(),
+        evidence_id=evidence_id,
         source=item.source,
         answer=item.answer,
         record_id=record_id,
@@ -120,9 +135,12 @@ def _judge_one(item: Judge, place: tuple[str, str], mover: Mover) -> Judged:
         effect = judging.keep(piece, order, payment, "CONTRADICTS")
     else:
         effect = judging.judge(piece, order, payment)
-    after, again = book.need(Payment, gateway_serial), book.need(Order, order_serial)
-    waiting = again if again.state == OrderState.READY and not again.hold else None
-    return Judged(known=True, effect=effect, payment=after, again=waiting)
+    after = book.need(Payment, gateway_serial)
+    return Judged(known=True, effect=effect, payment=after, again=_again(book.need(Order, order_serial)))
+
+
+def _again(order: Order) -> Order | None:
+    return order if order.state == OrderState.READY and not order.hold else None
 
 
 def _late(attempt: Attempt, item: Judge) -> bool:
@@ -137,8 +155,8 @@ def _speaks_of(item: Judge, payment: Payment) -> bool:
     return item.amount_fen is None or item.amount_fen == payment.amount_fen
 
 
-def _end_attempt(item: Judge, attempt: Attempt, order: Order, book: Book, now: int, current: bool) -> Order:
-    answer = item.answer
+def _end_attempt(item: Judge, attempt: Attempt, order: Order, mover: Mover, *, current: bool) -> Order:
+    answer, book, now = item.answer, mover.book, mover.now
     book.put(
         replace(
             attempt,
@@ -150,8 +168,9 @@ def _end_attempt(item: Judge, attempt: Attempt, order: Order, book: Book, now: i
     )
     if current and order.in_flight:
         order = replace(order, in_flight=False, call_deadline=None, version=order.version + 1)
-        if order.state == OrderState.UNKNOWN and OrderKind(order.kind) in (OrderKind.REVERSE, OrderKind.CANCEL):
-            order = replace(order, ask_at=order.ask_at or now + 30_000)
+        if order.state == OrderState.UNKNOWN:
+            # Whatever this answer says: what is in doubt has a next question.
+            order = replace(order, ask_at=order.ask_at or now + next_question_ms(order.asks, 1))
         book.put(order)
     return order
 

@@ -1,11 +1,12 @@
 """Refund 退费: a new transaction that waits for a second person's approval (M8, M12)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
 from contracts.manifest import Can
 from contracts.states import OrderKind, OrderState, State
+from gateway.core.days import open_windows
 from gateway.core.env import Env
 from gateway.core.items import Refund, Refusal, Reply, Taken
 from gateway.core.keys import taken
@@ -20,16 +21,18 @@ APPROVAL_MS = 30 * 86_400_000
 def refund(items: Sequence[Refund], env: Env) -> Work[list[Reply]]:
     """Decide a batch of refund requests. Replies: Taken (a new payment, RESERVED, holding nothing) or Refusal."""
     targets = yield from prepare(items, env)
+    services = sorted({payment.service for payment in targets.book.all(Payment) if payment.service in env.billers})
+    settle = yield from open_windows(services, targets.admission.now, env)
     replies: list[Reply] = []
     for item in items:
-        reply = targets.known(item) or _decide(item, targets)
+        reply = targets.known(item) or _decide(item, targets, settle)
         targets.keep_record(item)
         replies.append(reply)
     yield targets.book.write()
     return replies
 
 
-def _decide(item: Refund, targets: Targets) -> Taken | Refusal:
+def _decide(item: Refund, targets: Targets, settle: Mapping[str, str]) -> Taken | Refusal:
     book, mover = targets.book, targets.movers[item.arrival.arrival_id]
     original = book.need(Payment, item.gateway_serial)
     if original.kind != OrderKind.PAY or original.state not in (State.SUCCESS, State.WRITTEN):
@@ -42,7 +45,7 @@ def _decide(item: Refund, targets: Targets) -> Taken | Refusal:
         for payment in book.all(Payment)
         if payment.cancels == original.gateway_serial and payment.state != State.FAILED
     )
-    if given + item.amount_fen > (original.paid_fen or 0):
+    if item.amount_fen < 1 or given + item.amount_fen > (original.paid_fen or 0):
         detail = f"{original.paid_fen} fen were paid, {given} fen of it are refunded or about to be."
         return targets.refuse(item, Refusal(slug="amount-out-of-range", detail=detail, field="$.amount_fen"))
     serial = mover.serials.mint()
@@ -60,6 +63,7 @@ def _decide(item: Refund, targets: Targets) -> Taken | Refusal:
         fee_fen=0,
         paid_fen=None,
         account_date=mover.day,
+        settle_date=settle[original.service],
         accepted_at=mover.now,
         send_before=mover.now + APPROVAL_MS,
         final_at=None,

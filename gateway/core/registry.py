@@ -199,6 +199,9 @@ def deposit(items: Sequence[Deposit], env: Env) -> Work[list[Reply]]:
         if book.get(Balance, item.institution_code) is None:
             replies.append(Refusal(slug="not-found", detail=f"There is no station {item.institution_code}."))
             continue
+        if item.amount_fen < 1:
+            replies.append(Refusal(slug="amount-out-of-range", detail="A deposit is at least 1 fen.", field="amount"))
+            continue
         if (used := book.get(Voucher, item.voucher_number)) is not None:
             detail = f"Voucher {item.voucher_number} was used for {used.institution_code}."
             replies.append(Refusal(slug="state-conflict", detail=detail, field="voucher"))

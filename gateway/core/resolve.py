@@ -14,12 +14,14 @@ from contracts.serials import Serials
 from contracts.states import Event, OrderEvent, OrderKind, OrderState, State
 from gateway.core import messages
 from gateway.core.book import Book
+from gateway.core.claim import may_repeat
 from gateway.core.days import open_day
 from gateway.core.env import Env, settle_date
 from gateway.core.items import Answer, Question, Questions, Reply, Sweep, Swept, TakeQuestions
 from gateway.core.judge import PAYING, Judging, Piece
 from gateway.core.moves import Facts, Mover, next_question_ms
 from gateway.core.outcome import LOST, read_payments
+from gateway.core.pieces import result_is_overdue
 from gateway.core.prices import in_force
 from gateway.core.rows import Attempt, Order, Payment, Tariff, Window
 from gateway.core.states import advance
@@ -59,14 +61,17 @@ def _take(order: Order, item: TakeQuestions, mover: Mover, reply: Questions) -> 
     book, now = mover.book, mover.now
     payment = book.need(Payment, order.gateway_serial)
     facts, manifest = mover.env.facts_of(payment.service), mover.env.manifests[payment.biller]
-    _alarm_by_age(payment, order, mover)
+    _alarm_by_age(payment, order, item, mover)
+    if result_is_overdue(order, now):
+        # No clock decides it: what was accepted and never decided is in doubt, and is asked about as such.
+        _lost(order, payment, "no result by the biller's own time", mover)
+        order, payment = book.need(Order, order.order_serial), book.need(Payment, payment.gateway_serial)
     if OrderKind(order.kind) in PAYING and _may_reverse(order, mover):
-        reply.opened.append(_open_reverse(order, payment, mover))
+        reply.opened.append(_open_reverse(order, payment, _wait_ms(order.asks + 1, facts, item), mover))
         return
-    wait = max(next_question_ms(order.asks + 1, facts.query_min_interval_s), item.lease_ms)
+    wait = _wait_ms(order.asks + 1, facts, item)
     order = mover.order(order, asks=order.asks + 1, ask_at=now + wait, rung=_rung(order, payment, facts, now))
-    safe = {OrderKind.REVERSE: facts.reverse_repeat_safe, OrderKind.CANCEL: facts.cancel_repeat_safe}
-    if safe.get(OrderKind(order.kind)):
+    if may_repeat(order, facts, now):
         reply.repeats.append(order)
     elif Can.QUERY_RESULT in manifest.can:
         original = book.get(Order, order.original_serial) if order.original_serial else None
@@ -84,14 +89,24 @@ def _rung(order: Order, payment: Payment, facts: FlowFacts, now: int) -> int:
     return 3 if age_s < void_s + 3 * 86400 else 4
 
 
-def _alarm_by_age(payment: Payment, order: Order, mover: Mover) -> None:
-    """Each age alarms once: at the first question at or after it."""
-    since = payment.in_doubt_since
-    if since is None:
+def _wait_ms(asks: int, facts: FlowFacts, item: TakeQuestions) -> int:
+    """From one question to the next, when `asks` were asked: never shorter than the lease."""
+    return max(next_question_ms(asks, facts.query_min_interval_s), item.lease_ms)
+
+
+def _alarm_by_age(payment: Payment, order: Order, item: TakeQuestions, mover: Mover) -> None:
+    """Each age alarms once: at the first question at or after it, however late that one comes.
+
+    A question is due a known time after the one before it, so the ages between the two are found without a memory.
+    The payment's own question alarms; while it is being cancelled, that of the CANCEL.
+    """
+    since, facts = payment.in_doubt_since, mover.env.facts_of(payment.service)
+    kinds = {OrderKind.CANCEL} if payment.state == State.CANCELLING else PAYING
+    if since is None or OrderKind(order.kind) not in kinds or order.ask_at is None:
         return
-    last = next_question_ms(order.asks, 0)
+    wait = _wait_ms(order.asks, facts, item) if order.asks else next_question_ms(0, facts.query_min_interval_s)
     for age_s in ALARM_AGES_S:
-        if since + age_s * 1000 <= mover.now < since + age_s * 1000 + last:
+        if order.ask_at - wait < since + age_s * 1000 <= mover.now:
             mover.alarm("in-doubt.age", payment, f"in doubt for more than {age_s} s")
 
 
@@ -114,15 +129,16 @@ def window_is_open(payment: Payment, mover: Mover) -> bool:
     """Whether the payment's own window at the biller is OPEN in the book and not past by the biller's cut-off."""
     window = mover.book.get(Window, payment.biller, payment.settle_date)
     cut_off = mover.env.facts_of(payment.service).cut_off_local
-    current = settle_date(mover.now, mover.env.zone, cut_off) == payment.settle_date
+    # Not equal: a payment taken after its day's window had closed early belongs to the next one.
+    current = settle_date(mover.now, mover.env.zone, cut_off) <= payment.settle_date
     return current and window is not None and window.state == "OPEN"
 
 
-def _open_reverse(primary: Order, payment: Payment, mover: Mover) -> Order:
+def _open_reverse(primary: Order, payment: Payment, wait_ms: int, mover: Mover) -> Order:
     """Our own reversal (冲正): an order of its own; the PAY order stays UNKNOWN and no money moves."""
     advance(State(payment.state), Event.REVERSE)
     order = make_undo(OrderKind.REVERSE, primary, payment, mover, note="in doubt")
-    mover.order(primary, rung=2, ask_at=mover.now + next_question_ms(primary.asks, 1), asks=primary.asks + 1)
+    mover.order(primary, rung=2, ask_at=mover.now + wait_ms, asks=primary.asks + 1)
     mover.payment(payment, Event.REVERSE, Facts(source="resolver", cause_id=order.order_serial), order)
     return order
 
@@ -177,43 +193,45 @@ def sweep(items: Sequence[Sweep], env: Env) -> Work[list[Reply]]:
     for item in items:
         expired: list[Order] = yield Scan("orders_expired", {"now": now, "limit": item.limit})
         overdue: list[Order] = yield Scan("orders_overdue", {"now": now, "limit": item.limit})
-        book = Book()
+        book, ended, lost = Book(), 0, 0
         if expired or overdue:
             day = yield from open_day(now, env)
             yield from read_payments({order.gateway_serial for order in [*expired, *overdue]}, book, env)
             serials = sorted((order.order_serial,) for order in overdue)
             book.load((yield Read("attempts_of", serials)) if serials else [])
             mover = Mover(book, env, now, day, Serials(now, env.zone, item.entropy))
-            for order in expired:
-                _expire(order, mover)
-            for order in overdue:
-                _lose(order, mover)
+            ended = sum(_expire(order, mover) for order in expired)
+            lost = sum(_lose(order, mover) for order in overdue)
             yield book.write()
         ready: list[Order] = yield Scan("orders_ready", {"now": now, "limit": item.limit})
-        replies.append(Swept(ready=ready, expired=len(expired), overdue=len(overdue)))
+        replies.append(Swept(ready=ready, expired=ended, overdue=lost))
     return replies
 
 
-def _expire(stale: Order, mover: Mover) -> None:
+def _expire(stale: Order, mover: Mover) -> bool:
     order = mover.book.get(Order, stale.order_serial)
-    if order is None or order.version != stale.version:
-        return
+    if order is None or order.version != stale.version or order.kind == OrderKind.WRITE_CONFIRM:
+        return False
     payment = mover.book.need(Payment, order.gateway_serial)
     Judging(mover).give_up(order, payment, Reason.EXPIRED_UNSENT, OrderEvent.EXPIRED)
+    return True
 
 
-def _lose(stale: Order, mover: Mover) -> None:
+def _lose(stale: Order, mover: Mover) -> bool:
     """Nobody answered for this call and its deadline is past: in doubt, to be asked about."""
     book = mover.book
     order = book.get(Order, stale.order_serial)
     if order is None or order.version != stale.version:
-        return
+        return False
     for attempt in book.all(Attempt):
         if (attempt.order_serial, attempt.attempt, attempt.outcome) == (order.order_serial, order.attempts, None):
             book.put(replace(attempt, ended_at=mover.now, outcome=LOST, cause="no answer by its deadline"))
-    ask_at = mover.now + next_question_ms(order.asks, 1)
-    order = mover.order(order, in_flight=False, call_deadline=None, ask_at=ask_at)
-    payment = book.need(Payment, order.gateway_serial)
-    answer = Answer(kind="Unknown", cause="no answer by the call's deadline")
+    order = mover.order(order, in_flight=False, call_deadline=None)
+    _lost(order, book.need(Payment, order.gateway_serial), "no answer by the call's deadline", mover)
+    return True
+
+
+def _lost(order: Order, payment: Payment, cause: str, mover: Mover) -> None:
+    answer = Answer(kind="Unknown", cause=cause)
     piece = Piece(evidence_id=mover.serials.mint(), source="clock", answer=answer, record_id=None)
     Judging(mover).judge(piece, order, payment)

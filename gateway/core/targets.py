@@ -29,6 +29,7 @@ class Targets:
     book: Book
     movers: Mapping[str, Mover]
     early: Mapping[str, Refusal]
+    ours: set[tuple[str, str]]
 
     def known(self, item: Ask) -> Taken | Refusal | None:
         """What this item's key or caller answers already; None where the item is to be decided now."""
@@ -36,8 +37,8 @@ class Targets:
         if arrival_id in self.early:
             return self.early[arrival_id]
         held = self.held(item)
-        fresh = held.arrival_id == arrival_id and arrival_id not in self.admission.redone
-        return None if fresh and held.kind == "PAYMENT" else replay(item, held, self.book)
+        fresh = (held.institution_code, held.key) in self.ours and held.arrival_id == arrival_id
+        return None if fresh else replay(item, held, self.book)
 
     def held(self, item: Ask) -> Key:
         """The row of this item's key."""
@@ -70,7 +71,7 @@ def prepare(items: Sequence[Ask], env: Env) -> Work[Targets]:
         item.arrival.arrival_id: refusal for item in items if (refusal := _early(item, admission, found)) is not None
     }
     runnable = [item for item in items if item.arrival.arrival_id not in early]
-    yield from claim_keys([_key(item, admission) for item in runnable], book)
+    ours = yield from claim_keys([_key(item, admission) for item in runnable], book)
     day = yield from open_day(admission.now, env)
     yield from read_payments({item.gateway_serial for item in runnable}, book, env)
     payments = [book.need(Payment, item.gateway_serial) for item in runnable]
@@ -85,7 +86,7 @@ def prepare(items: Sequence[Ask], env: Env) -> Work[Targets]:
         movers[item.arrival.arrival_id] = Mover(book, env, admission.now, day, serials, numbers)
     if runnable:
         yield from draw_numbers([p.biller for p in payments], movers[runnable[0].arrival.arrival_id])
-    return Targets(admission, book, movers, early)
+    return Targets(admission, book, movers, early, ours)
 
 
 def _early(item: Ask, admission: Admission, found: Mapping[str, Payment]) -> Refusal | None:

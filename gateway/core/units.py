@@ -26,14 +26,31 @@ from gateway.core.steps import Work
 
 Unit = Callable[[Sequence[Any], Env], Work[list[Reply]]]
 
+
+def once(unit: Unit) -> Unit:
+    """A unit of signed items that decides an arrival once, however often it stands in one batch.
+
+    Whoever lost a commit's answer may send the same arrival again while the first still waits in the queue.
+    """
+
+    def decide(items: Sequence[Any], env: Env) -> Work[list[Reply]]:
+        first = {item.arrival.arrival_id: item for item in reversed(items)}
+        distinct = [item for item in items if first[item.arrival.arrival_id] is item]
+        replies = yield from unit(distinct, env)
+        by_id = {item.arrival.arrival_id: reply for item, reply in zip(distinct, replies, strict=True)}
+        return [by_id[item.arrival.arrival_id] for item in items]
+
+    return decide
+
+
 UNITS: Mapping[type[Item], Unit] = {
-    items.Accept: accept.accept,
-    items.Cancel: cancel.cancel,
-    items.Refund: refund.refund,
-    items.ReportWrite: card_write.report_write,
-    items.Inquire: inquire.inquire,
-    items.KeepRefused: inquire.keep_refused,
-    items.AskBill: bills.ask_bill,
+    items.Accept: once(accept.accept),
+    items.Cancel: once(cancel.cancel),
+    items.Refund: once(refund.refund),
+    items.ReportWrite: once(card_write.report_write),
+    items.Inquire: once(inquire.inquire),
+    items.KeepRefused: once(inquire.keep_refused),
+    items.AskBill: once(bills.ask_bill),
     items.AnswerBill: bills.answer_bill,
     items.Claim: claim.claim,
     items.Judge: outcome.judge,

@@ -5,8 +5,19 @@ from datetime import UTC, datetime
 
 from contracts.biller import BillQuery, PayOrder, ResultQuery, UndoOrder
 from contracts.money import Fen
-from contracts.outcomes import Absent, Accepted, Declined, NeverPaid, NotSent, NotUndone, Paid, Pending, StillPaid
-from contracts.outcomes import Undone, Unknown
+from contracts.outcomes import (
+    Absent,
+    Accepted,
+    Declined,
+    NeverPaid,
+    NotSent,
+    NotUndone,
+    Paid,
+    Pending,
+    StillPaid,
+    Undone,
+    Unknown,
+)
 from contracts.states import OrderKind
 from gateway.core.items import Answer, Granted, Question
 from gateway.core.rows import Order, Payment, QueryToken

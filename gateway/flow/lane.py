@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from contracts.biller import Biller, Cancels, PayOrder, QueriesResults, Reverses, UndoOrder
 from contracts.breaker import Breaker, BreakerPolicy, Ticket
-from contracts.clock import Clock
 from contracts.limits import Slots
 from contracts.manifest import Manifest
 from contracts.outcomes import Unknown

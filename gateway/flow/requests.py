@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from contracts.bus import BillQueryMessage, OrderMessage
 from contracts.biller import Bill, Biller, BillUnavailable, NoBill, QueriesBills
+from contracts.bus import BillQueryMessage, OrderMessage
 from gateway.core.items import AnswerBill, Asked, Message
 from gateway.core.views import PeekQuery
 from gateway.flow.answers import bill_query

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 
-
 from gateway.core.items import Message
 from gateway.core.rows import OutboxRow
 

@@ -25,13 +25,17 @@ class ForeignKey:
 
 
 def one_of(column: str, values: Iterable[str]) -> str:
-    """A condition that a column holds one of these texts."""
-    return f"{column} IN ({', '.join(repr(str(value)) for value in sorted(values))})"
+    """A condition that a column holds one of these texts; those that come first are found first.
+
+    Not `IN (…)`: SQLite makes a table of a list of more than two for every row that it checks (tried: a third of the
+    cost of inserting a payment).
+    """
+    return " OR ".join(f"{column} = {str(value)!r}" for value in values)
 
 
 def check_flag(column: str) -> str:
     """A condition that a number is 0 or 1."""
-    return f"{column} IN (0, 1)"
+    return f"{column} BETWEEN 0 AND 1"
 
 
 def _to(parent: str, *columns: str) -> ForeignKey:

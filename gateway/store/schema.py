@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from gateway.store import shapes
-from gateway.store.indexes import INDEXES
+from gateway.store.indexes import INDEXES, spell_out
 from gateway.store.rules import CHECKS, FOREIGN_KEYS, WITHOUT_ROWID, check_flag
 from gateway.store.shapes import Kind, Shape
 
@@ -69,12 +69,11 @@ def _table(metadata: MetaData, shape: Shape) -> Table:
         sqlite_with_rowid=name not in WITHOUT_ROWID,
     )
     for index in INDEXES.get(name, ()):
-        where = text(index.where) if index.where else None
         Index(
             f"{'uq' if index.unique else 'ix'}_{name}_{index.name}",
             *(table.c[column] for column in index.columns),
             unique=index.unique,
-            sqlite_where=where,
-            postgresql_where=where,
+            sqlite_where=text(spell_out(index.where)) if index.where else None,
+            postgresql_where=text(index.where) if index.where else None,
         )
     return table

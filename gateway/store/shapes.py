@@ -50,6 +50,7 @@ class Shape:
     fixed: Callable[[Any], tuple[Any, ...]]
     movable: Callable[[Any], tuple[Any, ...]]
     flags: tuple[str, ...]
+    nullable: tuple[str, ...]
 
     def column(self, name: str) -> Column:
         """The column of that name; ValueError if there is none."""
@@ -95,6 +96,7 @@ def shape_of(row: type[Row]) -> Shape:
         fixed=getter(tuple(name for name in names if name not in row.MUTABLE)),
         movable=getter(row.MUTABLE),
         flags=tuple(column.name for column in columns if column.kind is Kind.FLAG),
+        nullable=tuple(column.name for column in columns if column.nullable),
     )
 
 

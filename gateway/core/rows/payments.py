@@ -34,7 +34,11 @@ class Nonce(Row, frozen=True, kw_only=True):
 
 
 class Payment(Row, frozen=True, kw_only=True):
-    """A payment (kind PAY), top-up (DEBIT) or refund (REFUND). biller_date is the biller's own (M10)."""
+    """A payment (kind PAY), top-up (DEBIT) or refund (REFUND). biller_date is the biller's own (M10).
+
+    confirmed_repeat: outside the index that allows one open payment per account and amount (M7): confirmed by the
+    operator, or open again after it had ended.
+    """
 
     TABLE: ClassVar[str] = "payments"
     KEY: ClassVar[tuple[str, ...]] = ("gateway_serial",)
@@ -50,6 +54,7 @@ class Payment(Row, frozen=True, kw_only=True):
         "final_at",
         "write_data",
         "purchase_count",
+        "confirmed_repeat",
     )
     GUARD: ClassVar[tuple[str, ...]] = ("state", "version")
     gateway_serial: str

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine import make_url
@@ -15,7 +16,7 @@ _REFERENCE = "bianmin_check"
 _SPACES = re.compile(r"\s+")
 
 
-def check(url: str) -> list[str]:
+def check(url: str, ssl: Any = None) -> list[str]:
     """Differences between a database and the schema, one line each, none where they are equal.
 
     Compared: tables, columns with type and NOT NULL, keys, checks, foreign keys, indexes, triggers, version. The
@@ -25,7 +26,7 @@ def check(url: str) -> list[str]:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
         return [f"missing: the file {parsed.database}"]
-    return on_connection(url, _differences)
+    return on_connection(url, _differences, ssl)
 
 
 def _differences(connection: Connection) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine import URL, make_url
@@ -15,12 +15,15 @@ T = TypeVar("T")
 BUSY_TIMEOUT_S = 30
 
 
-def on_connection(url: str, work: Callable[[Connection], T]) -> T:
-    """Run `work` in a transaction that commits when it returns and is rolled back when it raises."""
+def on_connection(url: str, work: Callable[[Connection], T], ssl: Any = None) -> T:
+    """Run `work` in a transaction that commits when it returns and is rolled back when it raises.
+
+    ssl: as asyncpg takes it; a URL cannot hold a certificate authority.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _on_sqlite(Path(str(parsed.database)), work)
-    return asyncio.run(_on_postgresql(parsed.set(drivername="postgresql+asyncpg"), work))
+    return asyncio.run(_on_postgresql(parsed.set(drivername="postgresql+asyncpg"), work, ssl))
 
 
 def _on_sqlite(path: Path, work: Callable[[Connection], T]) -> T:
@@ -40,8 +43,8 @@ def _on_sqlite(path: Path, work: Callable[[Connection], T]) -> T:
         engine.dispose()
 
 
-async def _on_postgresql(url: URL, work: Callable[[Connection], T]) -> T:
-    options = {"target_session_attrs": "read-write", "server_settings": {"application_name": "bianmin-db"}}
+async def _on_postgresql(url: URL, work: Callable[[Connection], T], ssl: Any) -> T:
+    options = {"target_session_attrs": "read-write", "server_settings": {"application_name": "bianmin-db"}, "ssl": ssl}
     engine = create_async_engine(url, poolclass=NullPool, connect_args=options)
     try:
         async with engine.begin() as connection:

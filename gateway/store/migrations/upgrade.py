@@ -1,6 +1,7 @@
 """`bianmin db upgrade`: bring a database to the newest version, one runner at a time."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -12,13 +13,14 @@ LOCK = 0x6269616E6D696E
 """Key of the PostgreSQL advisory lock: `bianmin` in ASCII."""
 
 
-def upgrade(url: str) -> None:
+def upgrade(url: str, ssl: Any = None) -> None:
     """Run every migration the database lacks, all in one transaction.
 
     url: `sqlite:////absolute/path` (the file is made if it is not there) or `postgresql://user:password@host/name`.
+    ssl: for PostgreSQL, as asyncpg takes it.
     Another runner on the same database is waited for, then finds nothing to do. Blocks: not for an event loop.
     """
-    on_connection(url, _upgrade)
+    on_connection(url, _upgrade, ssl)
 
 
 def script_config() -> Config:

@@ -58,7 +58,7 @@ async def _connect(config: PostgresConfig, settings: dict[str, str], command_s: 
         raise kind(f"no connection to PostgreSQL: {type(error).__name__}: {error}") from error
     try:
         await check_durability(connection, config)
-    except BaseException as error:
+    except BaseException as error:  # boundary: an unchecked connection is let go, whatever stopped the check
         connection.terminate()
         if isinstance(error, (StoreError, asyncio.CancelledError)):
             raise
@@ -69,11 +69,14 @@ async def _connect(config: PostgresConfig, settings: dict[str, str], command_s: 
 async def check_durability(connection: Any, config: PostgresConfig) -> None:
     """StoreRefused where stand-bys are configured and a commit would not wait for one (M4).
 
+    Without stand-bys a commit waits for this server's disk at least, whatever the server's default is.
     Asked on every connection: after a fail-over it is another server, with settings of its own.
     """
-    if not config.standby_hosts:
-        return
     commit = await connection.fetchval("SHOW synchronous_commit")
+    if not config.standby_hosts:
+        if commit == "off":
+            await connection.execute("SET synchronous_commit = on")
+        return
     names = await connection.fetchval("SHOW synchronous_standby_names")
     if commit not in _DURABLE:
         raise StoreRefused(f"stand-by hosts are configured, but synchronous_commit is {commit}; it must be on")

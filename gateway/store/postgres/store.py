@@ -43,7 +43,7 @@ class PostgresStore:
         try:
             await check_schema(await self._workers[0].open())
             await asyncio.gather(*(worker.open() for worker in self._workers))
-        except BaseException:
+        except BaseException:  # boundary: lets go what was opened and raises on
             await self._close_connections()
             raise
         self._tasks = [asyncio.create_task(worker.serve()) for worker in self._workers]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import random
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -93,7 +93,8 @@ class Worker:
         last: BaseException = StoreBusy("not tried")
         for attempt in range(TRIES):
             if attempt:
-                await asyncio.sleep(random.uniform(0.5, 1.5) * PAUSE_MS * attempt / 1000)  # noqa: S311
+                # Uneven, so that two gateways that met do not meet again.
+                await asyncio.sleep((PAUSE_MS + secrets.randbelow(PAUSE_MS)) * attempt / 1000)
             try:
                 replies, steps = await self._transact(items)
             except CommitInDoubt as error:
@@ -129,7 +130,7 @@ class Worker:
         try:
             await connection.execute(BEGIN_READ if self._mint is None else BEGIN_WRITE)
             replies = replies_for(len(items), await drive_async(unit(items, self._env), step))
-        except BaseException as error:
+        except BaseException as error:  # boundary: rolls back and raises on
             await self._roll_back(connection, error)
             raise
         await self._commit(connection)
@@ -149,7 +150,7 @@ class Worker:
         self._warned = False
         try:
             await connection.execute(COMMIT)
-        except BaseException as error:
+        except BaseException as error:  # boundary: a connection of unknown state is let go
             connection.terminate()
             if not isinstance(error, Exception) or self._mint is None or classify(error) is not Fault.LOST:
                 raise

@@ -9,7 +9,7 @@ from gateway.store.sqlite.connection import open_writer
 
 PASSIVE_BYTES = 8 * 1024 * 1024
 RESTART_BYTES = 32 * 1024 * 1024
-READERS_MS = 50
+BUSY_MS = 100
 _log = logging.getLogger("bianmin.store")
 
 
@@ -17,8 +17,8 @@ class Checkpointer:
     """Copies the log into the database file when told that a commit was made and the log has grown.
 
     Beyond passive_bytes it copies without disturbing anyone; but under steady load the log then never starts anew,
-    so beyond restart_bytes it makes it: the writer waits for the few pages that are left, at most READERS_MS longer
-    where a long reader holds on to old pages (the log grows on until that reader has gone).
+    so beyond restart_bytes it makes it: the writer waits, between two commits, for the few pages that are left, and
+    at most BUSY_MS longer where a reader holds on to old pages (the log grows on until that reader has gone).
     """
 
     def __init__(self, path: Path, *, passive_bytes: int = PASSIVE_BYTES, restart_bytes: int = RESTART_BYTES) -> None:
@@ -28,6 +28,8 @@ class Checkpointer:
         self._restart_bytes = restart_bytes
         self._wanted = threading.Event()
         self._ended = False
+        # Without it the writer would take the file's lock again before anyone who polls for it.
+        self._gate = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="checkpoint", daemon=True)
         self._done_bytes = 0
 
@@ -43,7 +45,9 @@ class Checkpointer:
             self._thread.join()
 
     def committed(self) -> None:
-        """Tell that a commit was made; costs one stat."""
+        """Tell that a commit was made, before the next begins; waits for a restart of the log that is under way."""
+        with self._gate:
+            pass
         if self.log_bytes() - self._done_bytes >= self._passive_bytes:
             self._wanted.set()
 
@@ -55,7 +59,7 @@ class Checkpointer:
             return 0
 
     def _serve(self) -> None:
-        connection = open_writer(self._path, READERS_MS)
+        connection = open_writer(self._path, BUSY_MS)
         try:
             while True:
                 self._wanted.wait()
@@ -73,7 +77,8 @@ class Checkpointer:
             self._done_bytes = size
             if size >= self._restart_bytes:
                 # TRUNCATE is RESTART that also gives the file's blocks back.
-                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                with self._gate:
+                    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 self._done_bytes = size if busy else 0
         except sqlite3.Error as error:
             # The log only grows; the next commit asks again, and a full disk shows itself to the writer.

@@ -5,7 +5,6 @@ The writer process runs one; tests, tools and simulations may run one in their o
 
 import logging
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +16,13 @@ from gateway.store.plan import Raced
 from gateway.store.port import LostRace, StoreBusy, StoreError, UnitFailed, Units
 from gateway.store.sqlite.connection import BUSY_TIMEOUT_MS, Fault, as_store_error, classify, open_writer
 from gateway.store.sqlite.steps import Steps
+from gateway.store.sqlite.text import NOW
 from gateway.store.version import SQL as VERSION_SQL
 from gateway.store.version import TABLE as VERSION_TABLE
 from gateway.store.version import check_version
 
 TRIES = 3
 _log = logging.getLogger("bianmin.store")
-
-
-def wall_clock_ms() -> int:
-    """The machine's clock, whole ms since the epoch: on SQLite it is the database's."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(slots=True)
@@ -41,8 +36,8 @@ class Batch:
 class SqliteEngine:
     """The one writer of a file, or one of a few (each commit takes the file's write lock).
 
-    now_ms: the database's clock. execute() and look() belong to one thread at a time. broken: an I/O error left
-    it open what the disk holds; the process must end, so that the next start recovers from the log.
+    now_ms: stands in for the database's clock. execute() and look() belong to one thread at a time. broken: an I/O
+    error left it open what the disk holds; the process must end, so that the next start recovers from the log.
     """
 
     def __init__(
@@ -51,7 +46,7 @@ class SqliteEngine:
         units: Units,
         env: Any,
         *,
-        now_ms: Callable[[], int] = wall_clock_ms,
+        now_ms: Callable[[], int] | None = None,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
     ) -> None:
         self.path = path
@@ -107,7 +102,7 @@ class SqliteEngine:
 
     def look(self, item: Any) -> Any:
         """The reply of a read unit, from one snapshot. Raises StoreError, or what the unit raised."""
-        return look(self.connection, self._units, self._env, [item], self._now_ms)[0]
+        return look(self.connection, self._units, self._env, [item], clock_of(self.connection, self._now_ms))[0]
 
     def _together(self, items: Sequence[Any]) -> Batch:
         steps = self._begin()
@@ -117,7 +112,7 @@ class SqliteEngine:
                 answers = self._run([items[at] for at in places], steps)
                 for at, answer in zip(places, answers, strict=True):
                     replies[at] = answer
-        except BaseException as error:
+        except BaseException as error:  # boundary: rolls back and raises on
             self._rollback()
             self._raise_if_engine(error)
             raise
@@ -128,7 +123,7 @@ class SqliteEngine:
         steps = self._begin()
         try:
             replies = [self._alone(item, steps) for item in items]
-        except BaseException as error:
+        except BaseException as error:  # boundary: rolls back and raises on
             self._rollback()
             self._raise_if_engine(error)
             raise
@@ -169,7 +164,7 @@ class SqliteEngine:
         except sqlite3.Error as error:
             raise as_store_error(error) from error
         # One reading of the clock serves the whole transaction: its units agree on what time it is.
-        now = self._now_ms()
+        now = clock_of(self.connection, self._now_ms)()
         return Steps(self.connection, lambda: now)
 
     def _commit(self) -> None:
@@ -210,6 +205,11 @@ def read_version(connection: sqlite3.Connection) -> str | None:
     exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (VERSION_TABLE,)).fetchone()
     found = connection.execute(VERSION_SQL).fetchone() if exists else None
     return None if found is None else str(found[0])
+
+
+def clock_of(connection: sqlite3.Connection, now_ms: Callable[[], int] | None = None) -> Callable[[], int]:
+    """The clock of a connection: whole ms since the epoch, as SQLite reads them, or the one that stands in for it."""
+    return now_ms or (lambda: int(connection.execute(NOW).fetchone()[0]))
 
 
 def look(

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import socket
-import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -45,6 +44,7 @@ class WriterProcess:
         self._env = env
         self._batch_max = batch_max
         self._control = -1
+        self._life = -1
         self.pid = 0
 
     def start(self) -> None:
@@ -55,24 +55,23 @@ class WriterProcess:
         """
         if len(os.fsencode(socket_path(self.path))) > SOCKET_PATH_MAX:
             raise StoreRefused(f"the path of the database is too long for a socket beside it: {self.path}")
-        ready_in, ready_out = os.pipe()
+        # The child holds one end of this pipe: what it says when it is ready, and its end when it ends.
+        life_in, life_out = os.pipe()
         control_in, control_out = os.pipe()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            os.close(ready_in)
+            os.close(life_in)
             os.close(control_out)
-            self._child(ready_out, control_in, parent)
-        os.close(ready_out)
+            self._child(life_out, control_in, parent)
+        os.close(life_out)
         os.close(control_in)
-        self.pid, self._control = pid, control_out
+        self.pid, self._control, self._life = pid, control_out, life_in
         try:
-            self._await_ready(ready_in)
-        except BaseException:
+            self._await_ready()
+        except BaseException:  # boundary: leaves no process behind and raises on
             self.stop(timeout_ms=0)
             raise
-        finally:
-            os.close(ready_in)
 
     def alive(self) -> bool:
         """Whether the writer runs."""
@@ -86,29 +85,26 @@ class WriterProcess:
             return
         with contextlib.suppress(OSError):
             os.write(self._control, b"q")
-        until = time.monotonic_ns() + timeout_ms * 1_000_000
-        while self.alive():
-            if time.monotonic_ns() >= until:
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-                self._forget()
-                return
-            time.sleep(0.005)
+        if not select.select([self._life], [], [], timeout_ms / 1000)[0]:
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self._forget()
 
     def _forget(self) -> None:
         os.close(self._control)
+        os.close(self._life)
         self.pid = 0
 
-    def _await_ready(self, ready: int) -> None:
-        readable, _, _ = select.select([ready], [], [], START_MS / 1000)
-        said = os.read(ready, 4096) if readable else b""
+    def _await_ready(self) -> None:
+        readable, _, _ = select.select([self._life], [], [], START_MS / 1000)
+        said = os.read(self._life, 4096) if readable else b""
         if said == _READY:
             return
         if not readable:
             raise StoreBusy(f"the writer did not start within {START_MS // 1000} s")
         raise StoreRefused(said.decode(errors="replace") or "the writer ended before it was ready; see the log")
 
-    def _child(self, ready: int, control: int, parent: int) -> NoReturn:
+    def _child(self, life: int, control: int, parent: int) -> NoReturn:
         code = 1
         try:
             # The parent decides when to end: a Ctrl-C or a SIGTERM to the whole group must not cut off the drain.
@@ -117,16 +113,16 @@ class WriterProcess:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             # Nothing inherited may be collected here: a dead object's file descriptor may be a live one of ours.
             gc.freeze()
-            self._serve(ready, control, parent)
+            self._serve(life, control, parent)
             code = 0
         except StoreError as error:
-            os.write(ready, str(error).encode()[:4096])
+            os.write(life, str(error).encode()[:4096])
         except Exception:  # boundary: the child must never return into its parent's stack
             _log.exception("writer.died")
         finally:
             os._exit(code)
 
-    def _serve(self, ready: int, control: int, parent: int) -> None:
+    def _serve(self, life: int, control: int, parent: int) -> None:
         lock = take_lock(self.path)
         engine = SqliteEngine(self.path, self._units, self._env)
         engine.open()
@@ -139,8 +135,7 @@ class WriterProcess:
             parent=parent,
             batch_max=self._batch_max,
         )
-        os.write(ready, _READY)
-        os.close(ready)
+        os.write(life, _READY)
         try:
             writer.serve()
         finally:

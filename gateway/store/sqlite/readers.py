@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from gateway.store.lanes import Lanes
 from gateway.store.port import Snapshot, StoreBusy, StoreError, UnitFailed, Units
 from gateway.store.sqlite.connection import Fault, as_store_error, classify, open_reader
-from gateway.store.sqlite.engine import look, read_version, wall_clock_ms
+from gateway.store.sqlite.engine import clock_of, look, read_version
 from gateway.store.version import check_version
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Readers:
         connections: int,
         batch_max: int,
         queue_max: int,
-        now_ms: Callable[[], int] = wall_clock_ms,
+        now_ms: Callable[[], int] | None = None,
     ) -> None:
         self._path = path
         self._units = units
@@ -90,7 +90,7 @@ class Readers:
     def _answer(self, connection: sqlite3.Connection, items: Sequence[Any]) -> list[Any]:
         """One reply or StoreError per item; items are asked apart where together they fail."""
         try:
-            return look(connection, self._units, self._env, items, self._now_ms)
+            return look(connection, self._units, self._env, items, clock_of(connection, self._now_ms))
         except Exception as error:  # boundary: whatever a unit raised belongs to its item
             if len(items) > 1:
                 return [reply for item in items for reply in self._answer(connection, [item])]

@@ -48,9 +48,10 @@ class Steps:
     def _claim(self, rows: Iterable[Row]) -> set[Key]:
         ours: set[Key] = set()
         for group in plan.group_inserts(rows):
-            sql = text.claim(group.shape)
+            names = group.columns_used()
+            sql, values = text.claim(group.shape, names), getter(names)
             for row in group.rows:
-                if self._connection.execute(sql, group.shape.values(row)).rowcount == 1:
+                if self._connection.execute(sql, values(row)).rowcount == 1:
                     ours.add(group.shape.key_of(row))
         return ours
 
@@ -72,7 +73,8 @@ class Steps:
             if done.rowcount != len(values):
                 raise plan.Raced(shape.table)
         for group in plan.group_inserts(step.inserts):
-            self._connection.executemany(text.insert(group.shape), map(group.shape.values, group.rows))
+            names = group.columns_used()
+            self._connection.executemany(text.insert(group.shape, names), map(getter(names), group.rows))
         self.outbox += plan.outbox_rows(step)
 
 

@@ -31,7 +31,7 @@ class SqliteStore:
         await self._client.open()
         try:
             self._readers.open()
-        except BaseException:
+        except BaseException:  # boundary: lets go what was opened and raises on
             await self._client.close()
             raise
 

@@ -2,8 +2,9 @@
 
 # ruff: noqa: S608 - every name comes from our own structs and catalogue, every value is a parameter
 
-from functools import cache
+from functools import cache, lru_cache
 
+from gateway.store.indexes import spell_out
 from gateway.store.queries import BY_KEYS, SCANNED, ByKeys
 from gateway.store.shapes import Shape, shape_of
 
@@ -11,17 +12,17 @@ BIND_MAX = 4096
 """Parameters per look-up statement; more keys take more statements."""
 
 
-@cache
-def insert(shape: Shape) -> str:
-    """INSERT of one whole row."""
-    marks = ", ".join("?" * len(shape.names))
-    return f"INSERT INTO {shape.table} ({', '.join(shape.names)}) VALUES ({marks})"
+@lru_cache(maxsize=1024)
+def insert(shape: Shape, names: tuple[str, ...]) -> str:
+    """INSERT of one row with these columns; the others are NULL."""
+    marks = ", ".join("?" * len(names))
+    return f"INSERT INTO {shape.table} ({', '.join(names)}) VALUES ({marks})"
 
 
-@cache
-def claim(shape: Shape) -> str:
+@lru_cache(maxsize=1024)
+def claim(shape: Shape, names: tuple[str, ...]) -> str:
     """INSERT of one row unless its primary key is there; any other conflict is an error."""
-    return f"{insert(shape)} ON CONFLICT ({', '.join(shape.key)}) DO NOTHING"
+    return f"{insert(shape, names)} ON CONFLICT ({', '.join(shape.key)}) DO NOTHING"
 
 
 @cache
@@ -59,7 +60,7 @@ def by_keys(query: str, count: int) -> str:
     source = f"({catalogued.sql.strip()})" if catalogued.sql else shape.table
     where = [f"t.{name} = k.k{at}" for at, name in enumerate(catalogued.on)]
     if catalogued.extra:
-        where.append(f"({catalogued.extra})")
+        where.append(spell_out(catalogued.extra))
     return (
         f"WITH k({names}) AS (VALUES {', '.join([one] * count)}) "
         f"SELECT {columns(shape)} FROM k CROSS JOIN {source} t WHERE {' AND '.join(where)}"
@@ -70,7 +71,7 @@ def by_keys(query: str, count: int) -> str:
 def scanned(query: str) -> str:
     """SELECT of a scanned query; SQLite takes its `:name` parameters as they are."""
     catalogued = SCANNED[query]
-    return f"SELECT {columns(shape_of(catalogued.row))} {catalogued.sql}"
+    return f"SELECT {columns(shape_of(catalogued.row))} {spell_out(catalogued.sql)}"
 
 
 @cache
@@ -78,6 +79,9 @@ def columns(shape: Shape) -> str:
     """The columns of alias `t`, in order."""
     return ", ".join(f"t.{name}" for name in shape.names)
 
+
+NOW = "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+"""The database's clock, whole ms. SQLite counts days from noon of 4714 B.C.; a double holds them to 0.1 ms."""
 
 NUMBERS = (
     "INSERT INTO partner_counters (biller, day, next_number) VALUES (:biller, :day, 1 + :count)"

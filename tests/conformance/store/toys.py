@@ -70,6 +70,13 @@ class Spend(Item, frozen=True, kw_only=True):
     fen: int
 
 
+class Fetch(Item, frozen=True, kw_only=True):
+    """Read by keys inside a writing unit; the rows come back as text."""
+
+    query: str
+    keys: list[tuple[str | int, ...]]
+
+
 class Ask(Item, frozen=True, kw_only=True):
     """Read only: the payments of these serials, and the clock."""
 
@@ -133,7 +140,7 @@ def order(item: Pay, now: int) -> rows.Order:
     )
 
 
-def _money(item: Pay, now: int, after: int) -> list[Row]:
+def _money(item: Pay, now: int, balance: rows.Balance) -> list[Row]:
     transaction = rows.Transaction(
         txn_id=item.serial,
         recipe="R01",
@@ -146,11 +153,20 @@ def _money(item: Pay, now: int, after: int) -> list[Row]:
         cause_id=item.arrival_id,
         created_at=now,
     )
-    legs = (("2001", -item.amount_fen, after), ("2002", item.amount_fen, None))
+    legs = (("2001", -item.amount_fen, balance.available_fen), ("2002", item.amount_fen, balance.reserved_fen))
     return [
         transaction,
         *(
-            rows.Posting(txn_id=item.serial, leg=leg, account=account, owner=STATION, amount_fen=fen, recipe="R01", balance_after=left)
+            rows.Posting(
+                txn_id=item.serial,
+                leg=leg,
+                account=account,
+                owner=STATION,
+                amount_fen=fen,
+                recipe="R01",
+                balance_after=left,
+                seq=2 * balance.version + leg,
+            )
             for leg, (account, fen, left) in enumerate(legs)
         ),
     ]
@@ -215,7 +231,7 @@ def pay(items: Sequence[Pay], _: Any) -> Work[list[Any]]:
             reserved_fen=balance.reserved_fen + item.amount_fen,
             version=balance.version + 1,
         )
-        inserts += [payment(item, now), order(item, now), *_money(item, now, left), *_papers(item, now)]
+        inserts += [payment(item, now), order(item, now), *_money(item, now, balance), *_papers(item, now)]
         replies.append(Done(text=item.serial, number=left))
     yield Write(inserts=inserts, updates=[] if balance is was else [(was, balance)])
     return replies
@@ -254,17 +270,16 @@ def change(before: Row, after: Row) -> Put:
 
 def draw(items: Sequence[Draw], _: Any) -> Work[list[Any]]:
     """Numbers, one step per item."""
-    replies = []
+    firsts: list[int] = []
     for item in items:
-        replies.append(Done(number=(yield Numbers(item.biller, item.day, item.count))))
-    return replies
+        first = yield Numbers(item.biller, item.day, item.count)
+        firsts.append(first)
+    return [Done(number=first) for first in firsts]
 
 
 def grab(items: Sequence[Grab], _: Any) -> Work[list[Any]]:
     """Who has the nonce now."""
-    found = [
-        rows.Nonce(bucket=1, keyid="k", nonce=item.nonce, arrival_id=item.arrival_id, created=1) for item in items
-    ]
+    found = [rows.Nonce(bucket=1, keyid="k", nonce=item.nonce, arrival_id=item.arrival_id, created=1) for item in items]
     yield Claim(found)
     read = yield Read("nonces", [(1, "k", item.nonce) for item in items])
     holder = {row.nonce: row.arrival_id for row in read}
@@ -291,6 +306,15 @@ def spend(items: Sequence[Spend], _: Any) -> Work[list[Any]]:
     return [Done()] * len(items)
 
 
+def fetch(items: Sequence[Fetch], _: Any) -> Work[list[Any]]:
+    """Rows as text."""
+    replies = []
+    for item in items:
+        found = yield Read(item.query, item.keys)
+        replies.append(Done(text=repr(found)))
+    return replies
+
+
 def ask(items: Sequence[Ask], _: Any) -> Work[list[Any]]:
     """Serials found, joined by commas."""
     now = yield Now()
@@ -311,9 +335,9 @@ def cheat(items: Sequence[Cheat], _: Any) -> Work[list[Any]]:
 
 
 UNITS = Units(
-    units={Pay: pay, Put: put, Draw: draw, Grab: grab, Forget: forget, Spend: spend},
+    units={Pay: pay, Put: put, Draw: draw, Grab: grab, Forget: forget, Spend: spend, Fetch: fetch},
     read_units={Ask: ask, Cheat: cheat},
-    item_type=Pay | Put | Draw | Grab | Forget | Spend,
+    item_type=Pay | Put | Draw | Grab | Forget | Spend | Fetch,
     reply_type=Done,
 )
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.hashes import SHA256, SHA384
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA224, SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -52,7 +53,7 @@ class Craft:
     extra: tuple[tuple[x509.ExtensionType, bool], ...] = ()
     begin: datetime = NOW - timedelta(minutes=1)
     end: datetime = NOW + timedelta(days=1)
-    hashed: type[SHA256 | SHA384] = SHA256
+    hashed: type[SHA224 | SHA256 | SHA384] = SHA256
     path_length: int | None = None
 
     def build(self) -> x509.Certificate:
@@ -167,7 +168,8 @@ WRONG = {
     "no basic constraints": Craft(ca=None),
     "basic constraints not critical": Craft(ca_critical=False),
     "key usage not critical": Craft(usage_critical=False),
-    "key usage without signing": Craft(usage=usage(key_encipherment=True)),
+    "key usage without signing": Craft(usage=usage(content_commitment=True)),
+    "weak hash": Craft(hashed=SHA224),
     "key usage with encipherment": Craft(usage=usage(digital_signature=True, key_encipherment=True)),
     "key usage of a CA": Craft(usage=usage(digital_signature=True, key_cert_sign=True)),
     "key usage of a CRL signer": Craft(usage=usage(digital_signature=True, crl_sign=True)),
@@ -216,6 +218,45 @@ def test_the_chain_is_two_levels_of_real_authorities() -> None:
     assert judge(leaf, ISSUING.certificate, ISSUING.certificate, NOW) == "certificate-unknown"
 
 
+def test_the_root_is_self_signed_and_an_authority() -> None:
+    """Not an intermediate, and not a self-signed certificate that may not sign certificates."""
+    name, bits = ((NameOID.COMMON_NAME, "Top"),), usage(key_cert_sign=True, crl_sign=True)
+    for ca, used, own, right in [
+        (True, bits, True, True),
+        (False, bits, True, False),
+        (True, usage(crl_sign=True), True, False),
+        (True, bits, False, False),
+    ]:
+        key = pilot.make_key()
+        top = pilot.Authority(ROOT.certificate, key, "Top") if own else ROOT
+        subject = x509.Name([x509.NameAttribute(*name[0])])
+        made = Craft(
+            issuer=top,
+            aki_of=top,
+            issuer_name=subject if own else None,
+            ca=ca,
+            usage=used,
+            ekus=None,
+            key=partial(lambda one: one, key),
+            subject=name,
+            begin=NOW - timedelta(minutes=2),
+        ).read()
+        issuing = pilot.make_issuing(pilot.Authority(made, key, "Top"), NOW)
+        leaf = Craft(issuer=issuing, aki_of=issuing).read()
+        assert judge(leaf, issuing.certificate, made, NOW) == (None if right else "certificate-unknown")
+
+
+def test_extensions_need_version_3() -> None:
+    content = Craft().build().tbs_certificate_bytes[4:].removeprefix(b"\xa0\x03\x02\x01\x02")
+    tbs = b"\x30\x82" + len(content).to_bytes(2) + content
+    assert isinstance(ISSUING.key, ec.EllipticCurvePrivateKey)
+    signature = b"\x00" + ISSUING.key.sign(tbs, ec.ECDSA(SHA256()))
+    inner = tbs + bytes.fromhex("300a06082a8648ce3d040302") + b"\x03" + bytes([len(signature)]) + signature
+    first = parse_certificate(b"\x30\x82" + len(inner).to_bytes(2) + inner)
+    assert first.role is Role.STATION
+    assert stands(first) == "certificate-unknown"
+
+
 def test_an_authority_must_be_marked_as_one() -> None:
     """A leaf that signs a leaf, an issuing CA without path length 0 or without keyCertSign."""
     cert_sign = usage(key_cert_sign=True, crl_sign=True)
@@ -250,3 +291,6 @@ def test_a_key_outside_the_profile_proves_nothing() -> None:
         assert not any(holds(one, alg, b"", bytes(64)) for alg in ("", "ecdsa-p256-sha256", "rsa-v1_5-sha256"))
         with pytest.raises(ValueError, match="P-256"):
             PemSigner(one, key)
+    short = rsa.generate_private_key(65537, 1024)
+    signature = short.sign(b"data", PKCS1v15(), SHA256())
+    assert not holds(Craft(key=lambda: short).read(), "", b"data", signature)

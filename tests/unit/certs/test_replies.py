@@ -114,6 +114,26 @@ def test_no_other_role_can(role: Role) -> None:
         assert isinstance(prove(reply, leaf), Refused)
 
 
+def test_the_keyid_tells_the_certificate_not_the_key() -> None:
+    root = pilot.make_root("Other", NOW)
+    issuing, key = pilot.make_issuing(root, NOW), pilot.make_key()
+    old, new = (pilot.issue(issuing, Role.REPLY, key.public_key(), operator="x", now=NOW) for _ in range(2))
+    reply = signed_by(PemSigner(old, key))
+    assert isinstance(prove(reply, old, issuing=issuing.certificate, root=root.certificate), ReplyProof)
+    found = prove(reply, new, issuing=issuing.certificate, root=root.certificate)
+    assert found == Refused("signature-invalid", "keyid names another certificate")
+
+
+@pytest.mark.parametrize("gone", range(4))
+@pytest.mark.parametrize("twice", range(4))
+def test_four_parameters_but_not_the_four(gone: int, twice: int) -> None:
+    covered, params = dict(reply_head().headers)["Signature-Input"].split(");")
+    one = params.split(";")
+    value = f"{covered});" + ";".join([*one[:gone], *one[gone + 1 :], one[twice]])
+    reply = ReplyHead(201, replaced(reply_head().headers, "Signature-Input", value), reply_head().body)
+    assert isinstance(reply_keyid(reply), str if gone == twice else Refused)
+
+
 def test_it_must_answer_the_very_request() -> None:
     other = accept(request_head("get-ec")).signature_field
     assert isinstance(prove(reply_head(), field=other), Refused)

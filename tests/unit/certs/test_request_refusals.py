@@ -113,6 +113,17 @@ def test_signed_but_not_of_the_profile(change: dict[str, Any], slug: str) -> Non
     assert found.detail.isascii() or "…" in found.detail
 
 
+PARAMETERS = [f";created={CREATED}", f";expires={CREATED + 300}", *(f";{one}" for one in REST[1:].split(";"))]
+
+
+@pytest.mark.parametrize("gone", range(6))
+@pytest.mark.parametrize("twice", range(6))
+def test_six_parameters_but_not_the_six(gone: int, twice: int) -> None:
+    params = "".join(PARAMETERS[:gone] + PARAMETERS[gone + 1 :] + [PARAMETERS[twice]])
+    found = read_request(Loose(params=params).head(), AUTHORITIES)
+    assert isinstance(found, SignedRequest) if gone == twice else isinstance(found, Refused)
+
+
 @pytest.mark.parametrize(
     "name",
     ["Host", "Content-Type", "Content-Length", "Content-Digest", "Idempotency-Key", "Signature-Input", "Signature"],

@@ -86,6 +86,12 @@ def test_degenerate_signatures(signature: bytes) -> None:
     assert not verify(replace(accept(request_head("post-ec")), signature=signature), certificate("station"))
 
 
+def test_s_is_not_padded() -> None:
+    signed = accept(request_head("post-ec"))
+    longer = signed.signature[:32] + b"\x00" + signed.signature[32:]
+    assert not verify(replace(signed, signature=longer), certificate("station"))
+
+
 def test_der_is_not_the_wire_form() -> None:
     signed = accept(request_head("post-ec"))
     der = encode_dss_signature(int.from_bytes(signed.signature[:32]), int.from_bytes(signed.signature[32:]))

@@ -155,6 +155,8 @@ def test_another_place_or_size(index: int, count: int) -> None:
     path = merkle_path(leaves, 2)
     assert verify_path(leaves[2], path, merkle_root(leaves), index=2, count=3)
     assert not verify_path(leaves[2], path, merkle_root(leaves), index=index, count=count)
+    for lone in ((1, 1), (0, 0), (-1, 1)):
+        assert not verify_path(leaves[0], [], merkle_root(leaves[:1]), index=lone[0], count=lone[1])
     for wrong in (-1, 3):
         with pytest.raises(IndexError):
             merkle_path(leaves, wrong)

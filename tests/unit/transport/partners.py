@@ -81,6 +81,7 @@ class Partner:
         self.got = b""
         self.requests = self.connections = 0
         self.port = 0
+        self.server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -100,6 +101,11 @@ class Partner:
             self._tasks.discard(task)
             writer.close()
 
+    def stop_listening(self) -> None:
+        """From now on connections are refused; those that stand stay."""
+        assert self.server is not None
+        self.server.close()
+
     async def stop(self) -> None:
         for task in list(self._tasks):
             task.cancel()
@@ -113,6 +119,7 @@ async def partner(answering: Answering, context: ssl.SSLContext | None = None) -
     server = await asyncio.start_server(
         made.serve, "127.0.0.1", 0, ssl=context, ssl_handshake_timeout=5 if context else None
     )
+    made.server = server
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

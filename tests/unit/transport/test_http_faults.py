@@ -4,9 +4,10 @@ import asyncio
 import gzip
 import socket
 
+import aiohttp
 import pytest
 
-from adapters.transport.http import HttpCall, MayHaveLeft, NeverLeft, Reply, TimeOuts, client_timeout
+from adapters.transport.http import HttpCall, HttpCaller, MayHaveLeft, NeverLeft, Reply, TimeOuts, client_timeout
 from tests.unit.transport.partners import Answering, FakeClock, Visit, partner, polite, reply
 from tests.unit.transport.test_guard import caller, post
 
@@ -58,6 +59,57 @@ async def test_pool_that_never_frees() -> None:
         assert await near.call(post(None, SHORT)) == NeverLeft("ConnectionTimeoutError")
         assert isinstance(await first, MayHaveLeft)
         assert far.requests == 1
+
+
+async def test_a_repeat_that_finds_nobody_is_not_proven_unsent() -> None:
+    """The first try went out on a kept connection and was lost; that the second was refused proves nothing."""
+
+    async def once(visit: Visit) -> None:
+        await visit.request()
+        await visit.send(reply(b"hello"))
+        await visit.request()
+        far.stop_listening()
+        await asyncio.sleep(0.05)
+        visit.writer.close()
+
+    call = HttpCall(method="GET", target="/", time_outs=SHORT, reply_limit=99)
+    async with partner(once) as far, caller(far.url, FakeClock()) as near:
+        assert isinstance(await near.call(call), Reply)
+        assert await near.call(call) == MayHaveLeft("ClientConnectorError")
+
+
+CLASSES: list[tuple[Exception, type]] = [
+    (aiohttp.ClientConnectorError(None, OSError(111, "refused")), NeverLeft),  # type: ignore[arg-type]
+    (aiohttp.ClientConnectorDNSError(None, OSError(-2, "unknown")), NeverLeft),  # type: ignore[arg-type]
+    (aiohttp.ConnectionTimeoutError(), NeverLeft),
+    (aiohttp.InvalidURL("x"), NeverLeft),
+    (aiohttp.ClientOSError(104, "reset"), MayHaveLeft),
+    (aiohttp.ClientConnectionError(), MayHaveLeft),
+    (aiohttp.ServerDisconnectedError(), MayHaveLeft),
+    (aiohttp.ServerTimeoutError(), MayHaveLeft),
+    (aiohttp.SocketTimeoutError(), MayHaveLeft),
+    (aiohttp.ClientPayloadError(), MayHaveLeft),
+    (aiohttp.ClientError(), MayHaveLeft),
+    (TimeoutError(), MayHaveLeft),
+    (ConnectionResetError(), MayHaveLeft),
+    (OSError(), MayHaveLeft),
+    (ValueError(), MayHaveLeft),
+    (MemoryError(), MayHaveLeft),
+]
+
+
+@pytest.mark.parametrize(("failure", "expected"), CLASSES, ids=[type(failure).__name__ for failure, _ in CLASSES])
+async def test_which_classes_prove_that_nothing_left(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, expected: type
+) -> None:
+    """style s4's table, class by class, beside what the guard saw."""
+
+    async def fail(*_: object) -> Reply:
+        raise failure
+
+    monkeypatch.setattr(HttpCaller, "_exchange", fail)
+    async with caller("http://localhost:1", FakeClock()) as near:
+        assert await near.call(post(None)) == expected(type(failure).__name__)
 
 
 async def close_on_accept(visit: Visit) -> None:

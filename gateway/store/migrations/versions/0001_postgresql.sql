@@ -34,7 +34,7 @@ CREATE TABLE certificates (
   not_after BIGINT NOT NULL,
   registered_at BIGINT NOT NULL,
   CONSTRAINT pk_certificates PRIMARY KEY (keyid),
-  CONSTRAINT ck_certificates_state CHECK (state IN ('ACTIVE', 'APPLIED', 'APPROVED', 'BOUND', 'EXPIRED', 'FROZEN', 'ISSUED', 'REPLACED', 'REVOKED')),
+  CONSTRAINT ck_certificates_state CHECK (state = 'APPLIED' OR state = 'APPROVED' OR state = 'ISSUED' OR state = 'BOUND' OR state = 'ACTIVE' OR state = 'FROZEN' OR state = 'REVOKED' OR state = 'EXPIRED' OR state = 'REPLACED'),
   CONSTRAINT ck_certificates_valid CHECK (not_before < not_after)
 );
 
@@ -56,7 +56,7 @@ CREATE TABLE days (
   opened_at BIGINT NOT NULL,
   closed_at BIGINT,
   CONSTRAINT pk_days PRIMARY KEY (account_date),
-  CONSTRAINT ck_days_state CHECK (state IN ('CLOSED', 'OPEN'))
+  CONSTRAINT ck_days_state CHECK (state = 'OPEN' OR state = 'CLOSED')
 );
 
 CREATE TABLE idempotency_keys (
@@ -69,7 +69,7 @@ CREATE TABLE idempotency_keys (
   arrival_id TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   CONSTRAINT pk_idempotency_keys PRIMARY KEY (institution_code, key),
-  CONSTRAINT ck_idempotency_keys_kind CHECK (kind IN ('PAYMENT', 'REFUSED', 'TOMBSTONE', 'UNDECIDED')),
+  CONSTRAINT ck_idempotency_keys_kind CHECK (kind = 'PAYMENT' OR kind = 'REFUSED' OR kind = 'TOMBSTONE' OR kind = 'UNDECIDED'),
   CONSTRAINT ck_idempotency_keys_payment CHECK (kind <> 'PAYMENT' OR gateway_serial IS NOT NULL),
   CONSTRAINT ck_idempotency_keys_refused CHECK (kind <> 'REFUSED' OR problem IS NOT NULL)
 );
@@ -156,7 +156,7 @@ CREATE TABLE stations (
   low_balance_fen BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
   CONSTRAINT pk_stations PRIMARY KEY (institution_code),
-  CONSTRAINT ck_stations_state CHECK (state IN ('ACTIVE', 'CLOSED', 'SUSPENDED')),
+  CONSTRAINT ck_stations_state CHECK (state = 'ACTIVE' OR state = 'SUSPENDED' OR state = 'CLOSED'),
   CONSTRAINT ck_stations_overdraft CHECK (overdraft_limit_fen >= 0)
 );
 
@@ -172,8 +172,8 @@ CREATE TABLE tariffs (
   fee_returns_on_cancel BIGINT NOT NULL,
   cancel_needs_authorization BIGINT NOT NULL,
   CONSTRAINT pk_tariffs PRIMARY KEY (version, service),
-  CONSTRAINT ck_tariffs_fee_returns_on_cancel_flag CHECK (fee_returns_on_cancel IN (0, 1)),
-  CONSTRAINT ck_tariffs_cancel_needs_authorization_flag CHECK (cancel_needs_authorization IN (0, 1)),
+  CONSTRAINT ck_tariffs_fee_returns_on_cancel_flag CHECK (fee_returns_on_cancel BETWEEN 0 AND 1),
+  CONSTRAINT ck_tariffs_cancel_needs_authorization_flag CHECK (cancel_needs_authorization BETWEEN 0 AND 1),
   CONSTRAINT ck_tariffs_amounts CHECK (fee_fen >= 0 AND min_fen >= 0 AND min_fen <= max_fen),
   CONSTRAINT ck_tariffs_times CHECK (send_before_s > 0 AND reverse_after_s >= 0)
 );
@@ -198,7 +198,7 @@ CREATE TABLE windows (
   state TEXT NOT NULL,
   opened_at BIGINT NOT NULL,
   CONSTRAINT pk_windows PRIMARY KEY (biller, settle_date),
-  CONSTRAINT ck_windows_state CHECK (state IN ('BALANCED', 'CLOSED', 'MATCHING', 'OPEN', 'SETTLED', 'WITH_BREAKS'))
+  CONSTRAINT ck_windows_state CHECK (state = 'OPEN' OR state = 'CLOSED' OR state = 'MATCHING' OR state = 'BALANCED' OR state = 'WITH_BREAKS' OR state = 'SETTLED')
 );
 
 CREATE TABLE authorizations (
@@ -263,9 +263,9 @@ CREATE TABLE payments (
   purchase_count BIGINT,
   trace_id TEXT NOT NULL,
   CONSTRAINT pk_payments PRIMARY KEY (gateway_serial),
-  CONSTRAINT ck_payments_confirmed_repeat_flag CHECK (confirmed_repeat IN (0, 1)),
-  CONSTRAINT ck_payments_kind CHECK (kind IN ('DEBIT', 'PAY', 'REFUND')),
-  CONSTRAINT ck_payments_state CHECK (state IN ('CANCELLED', 'CANCELLING', 'FAILED', 'PAID_WAIT_WRITE', 'RESERVED', 'REVERSED', 'REVERSING', 'SENT', 'SUCCESS', 'UNKNOWN', 'WRITE_FAILED', 'WRITTEN')),
+  CONSTRAINT ck_payments_confirmed_repeat_flag CHECK (confirmed_repeat BETWEEN 0 AND 1),
+  CONSTRAINT ck_payments_kind CHECK (kind = 'PAY' OR kind = 'DEBIT' OR kind = 'REFUND'),
+  CONSTRAINT ck_payments_state CHECK (state = 'RESERVED' OR state = 'SENT' OR state = 'SUCCESS' OR state = 'FAILED' OR state = 'UNKNOWN' OR state = 'REVERSING' OR state = 'REVERSED' OR state = 'CANCELLING' OR state = 'CANCELLED' OR state = 'PAID_WAIT_WRITE' OR state = 'WRITTEN' OR state = 'WRITE_FAILED'),
   CONSTRAINT ck_payments_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
   CONSTRAINT ck_payments_fee CHECK (fee_fen BETWEEN 0 AND 10000000000000),
   CONSTRAINT ck_payments_paid CHECK (paid_fen BETWEEN 0 AND 10000000000000),
@@ -304,7 +304,7 @@ CREATE TABLE query_tokens (
   echo TEXT,
   problem BYTEA,
   CONSTRAINT pk_query_tokens PRIMARY KEY (query_token),
-  CONSTRAINT ck_query_tokens_state CHECK (state IN ('ANSWERED', 'ASKED', 'REFUSED')),
+  CONSTRAINT ck_query_tokens_state CHECK (state = 'ASKED' OR state = 'ANSWERED' OR state = 'REFUSED'),
   CONSTRAINT fk_query_tokens_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
 );
 
@@ -398,10 +398,10 @@ CREATE TABLE orders (
   note TEXT,
   ended_at BIGINT,
   CONSTRAINT pk_orders PRIMARY KEY (order_serial),
-  CONSTRAINT ck_orders_in_flight_flag CHECK (in_flight IN (0, 1)),
-  CONSTRAINT ck_orders_hold_flag CHECK (hold IN (0, 1)),
-  CONSTRAINT ck_orders_kind CHECK (kind IN ('CANCEL', 'DEBIT', 'PAY', 'PAYOUT', 'REFUND', 'REVERSE', 'WRITE_CONFIRM')),
-  CONSTRAINT ck_orders_state CHECK (state IN ('DONE', 'READY', 'REFUSED', 'SENT', 'UNKNOWN', 'VOID')),
+  CONSTRAINT ck_orders_in_flight_flag CHECK (in_flight BETWEEN 0 AND 1),
+  CONSTRAINT ck_orders_hold_flag CHECK (hold BETWEEN 0 AND 1),
+  CONSTRAINT ck_orders_kind CHECK (kind = 'PAY' OR kind = 'REVERSE' OR kind = 'CANCEL' OR kind = 'REFUND' OR kind = 'WRITE_CONFIRM' OR kind = 'DEBIT' OR kind = 'PAYOUT'),
+  CONSTRAINT ck_orders_state CHECK (state = 'READY' OR state = 'SENT' OR state = 'DONE' OR state = 'REFUSED' OR state = 'UNKNOWN' OR state = 'VOID'),
   CONSTRAINT ck_orders_attempts CHECK (attempts >= 0),
   CONSTRAINT fk_orders_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial)
 );
@@ -451,7 +451,7 @@ CREATE TABLE evidence (
   cause TEXT,
   created_at BIGINT NOT NULL,
   CONSTRAINT pk_evidence PRIMARY KEY (evidence_id),
-  CONSTRAINT ck_evidence_waiting_flag CHECK (waiting IN (0, 1)),
+  CONSTRAINT ck_evidence_waiting_flag CHECK (waiting BETWEEN 0 AND 1),
   CONSTRAINT fk_evidence_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial),
   CONSTRAINT fk_evidence_order_serial FOREIGN KEY(order_serial) REFERENCES orders (order_serial)
 );
@@ -488,7 +488,7 @@ CREATE UNIQUE INDEX uq_payments_open ON payments (biller, biller_account, amount
 
 CREATE UNIQUE INDEX uq_payments_query_token ON payments (query_token) WHERE query_token IS NOT NULL;
 
-CREATE INDEX ix_postings_station ON postings (owner, txn_id, leg) WHERE account IN ('2001', '2002');
+CREATE UNIQUE INDEX uq_postings_chain ON postings (owner, seq) WHERE seq IS NOT NULL;
 
 CREATE UNIQUE INDEX uq_bindings_keyid ON bindings (keyid) WHERE unbound_at IS NULL;
 

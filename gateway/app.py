@@ -1,0 +1,230 @@
+"""The composition root: everything is built here and passed down; nothing below opens anything by itself.
+
+One App is one process: the public API, and where it runs the flow also notices, workers, resolver, sealer and admin.
+"""
+
+import secrets
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import Any
+
+from certs.certificates import Certificate
+from certs.core.profile import normal_authority
+from certs.keys import PemSigner, load_certificate, load_password
+from contracts.biller import Adapter, Biller
+from contracts.breaker import BreakerPolicy
+from contracts.clock import Clock
+from gateway.bus.embedded import EmbeddedBus
+from gateway.config import Config, ConfigError
+from gateway.core.env import Env
+from gateway.core.items import RegisterCertificate
+from gateway.flow.crash_points import CrashPoints
+from gateway.flow.engine import FlowEngine
+from gateway.flow.parts import Parts
+from gateway.flow.task_group import TaskGroup
+from gateway.flow.waiters import Waiters
+from gateway.http.admin import AdminServer
+from gateway.http.certificates import served_pem
+from gateway.http.partner import PartnerServer
+from gateway.http.server import TerminalServer
+from gateway.http.services import Limits, Services
+from gateway.observe import Observer
+from gateway.store.port import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """The gateway's own keys, and whom it trusts."""
+
+    reply: PemSigner
+    archive: PemSigner | None
+    issuing: Certificate
+    root: Certificate
+
+
+def load_signing(config: Config) -> Signing:
+    """Read keys and certificates. Raises certs.keys.KeyFileError naming file and expected form."""
+    keys = config.keys
+    archive = None
+    if keys.archive_cert_file and keys.archive_key_file and keys.archive_key_password_file:
+        archive = PemSigner.load(keys.archive_cert_file, keys.archive_key_file, keys.archive_key_password_file)
+    return Signing(
+        reply=PemSigner.load(keys.reply_cert_file, keys.reply_key_file, keys.reply_key_password_file),
+        archive=archive,
+        issuing=load_certificate(keys.issuing_cert_file),
+        root=load_certificate(keys.root_cert_file),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where an opened App listens."""
+
+    public: int
+    partner: int | None
+    admin: int | None
+
+
+class App:
+    """One process. flow: whether it also runs the payment flow (else it is one more front of the same book)."""
+
+    def __init__(
+        self,
+        config: Config,
+        adapters: Mapping[str, Adapter],
+        env: Env,
+        store: Store,
+        clock: Clock,
+        *,
+        signing: Signing,
+        worker: str,
+        flow: bool,
+        crash_at: str | None = None,
+    ) -> None:
+        self._config, self._store, self._signing, self._clock = config, store, signing, clock
+        self._observer = Observer(config.log.level)
+        self._tasks = TaskGroup(self._observer.chore_failed)
+        parts = Parts(
+            store=store,
+            env=env,
+            clock=clock,
+            entropy=lambda: secrets.randbits(64),
+            crash=CrashPoints(crash_at),
+            tasks=self._tasks,
+            note=self._observer,
+            worker=worker,
+        )
+        self._engine: FlowEngine | None = None
+        if flow:
+            billers: dict[str, Biller] = {
+                name: adapters[name].build(settings, clock) for name, settings in config.billers.items()
+            }
+            bus = EmbeddedBus(env.topic_prefix)
+            policy = BreakerPolicy()
+            self._engine = FlowEngine(parts, bus, billers, policy=policy, archive=signing.archive)
+        self._waiters = self._engine.waiters if self._engine else Waiters(env.topic_prefix)
+        services = self._services(adapters, env, store, clock)
+        self._public = TerminalServer(services)
+        self._partner = PartnerServer(services) if flow else None
+        self._admin = AdminServer(services) if flow else None
+        self._draining = False
+
+    def _services(self, adapters: Mapping[str, Adapter], env: Env, store: Store, clock: Clock) -> Services:
+        engine, http = self._engine, self._config.http
+        return Services(
+            store=store,
+            env=env,
+            clock=clock,
+            entropy=lambda: secrets.randbits(64),
+            reply_signer=self._signing.reply,
+            authorities=self._authorities(),
+            issuing=self._signing.issuing,
+            root=self._signing.root,
+            shop_text=lambda biller, service, code: adapters[biller].shop_text(service, code),
+            waiters=self._waiters,
+            closed_for_s=engine.closed_for_s if engine else lambda _biller: 0,
+            ready=self._not_ready,
+            render_metrics=lambda: self._observer.render(engine, store),
+            certificate_pem=served_pem(store, self._signing.issuing),
+            notices=engine.notices if engine else {},
+            limits=replace(
+                Limits(),
+                in_flight=http.in_flight_max,
+                body_bytes=http.body_max_bytes,
+                head_s=http.request_timeout_ms / 1000,
+                body_s=http.request_timeout_ms / 1000,
+                keepalive_s=http.keepalive_ms / 1000,
+                station_rate=http.station_per_s,
+                station_burst=http.station_burst,
+            ),
+            scheme=self._scheme,
+        )
+
+    @property
+    def _scheme(self) -> str:
+        http = self._config.http
+        return "https" if http.tls or http.plain_http else "http"
+
+    def _authorities(self) -> frozenset[str]:
+        found = {normal_authority(text, self._scheme) for text in self._config.http.authorities}
+        if None in found:
+            raise ConfigError(self._config.file, "http.authorities", "host[:port] in lower case")
+        return frozenset(text for text in found if text is not None)
+
+    def _not_ready(self) -> list[str]:
+        reasons = ["draining"] if self._draining else []
+        depth, limit = self._store.depth(), self._config.store.queue_max
+        if depth > limit // 2:
+            reasons.append(f"{depth} requests wait for the book")
+        return reasons
+
+    async def open(self, *, reuse_port: bool = False) -> Ports:
+        """Open the book, sign in to the billers, listen. What was in flight at a crash is asked about, not called."""
+        config = self._config.http
+        await self._store.open()
+        await self._register_own_certificates()
+        tls = self._tls()
+        partner = admin = None
+        if self._engine is not None:
+            await self._engine.open()
+            self._tasks.start("watch", self._observer.watch(self._store, self._clock))
+        else:
+            self._store.listen(self._waiters.on_rows)
+        public = await self._public.start(config.host, config.port, tls=tls, reuse_port=reuse_port)
+        if self._partner is not None:
+            partner = await self._partner.start(config.host, config.partner_port, tls=tls)
+        if self._admin is not None:
+            admin = await self._admin.start(config.admin_host, config.admin_port)
+        ports = Ports(public=public, partner=partner, admin=admin)
+        self._observer.serving(ports)
+        return ports
+
+    async def close(self) -> None:
+        """Drain: no new request, running calls end and are saved, the book is let go."""
+        self._draining = True
+        self._observer.draining()
+        await self._public.stop()
+        if self._engine is not None:
+            await self._engine.close()
+        if self._partner is not None:
+            await self._partner.stop()
+        await self._tasks.close()
+        if self._admin is not None:
+            await self._admin.stop()
+        await self._store.close()
+
+    async def _register_own_certificates(self) -> None:
+        for signer, role in ((self._signing.reply, "reply"), (self._signing.archive, "archive")):
+            if signer is not None:
+                await self._store.run(register_item(signer.certificate, role))
+
+    def _tls(self) -> ssl.SSLContext | None:
+        http = self._config.http
+        if http.tls_cert_file is None or http.tls_key_file is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        password = load_password(http.tls_key_password_file) if http.tls_key_password_file else None
+        try:
+            context.load_cert_chain(http.tls_cert_file, http.tls_key_file, password)
+        except (OSError, ssl.SSLError) as wrong:
+            raise ConfigError(self._config.file, "http.tls_key_file", f"a PEM pair: {wrong}") from wrong
+        return context
+
+
+def register_item(certificate: Certificate, role: str) -> Any:
+    """What makes a certificate known to the book."""
+    return RegisterCertificate(
+        keyid=certificate.keyid,
+        der=certificate.der,
+        role=role,
+        public_key_sha256=certificate.public_key_sha256,
+        not_before=_ms(certificate.not_before),
+        not_after=_ms(certificate.not_after),
+    )
+
+
+def _ms(moment: Any) -> int:
+    return int(moment.astimezone(UTC).timestamp() * 1000)

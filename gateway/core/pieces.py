@@ -1,0 +1,63 @@
+"""One piece of evidence as it is weighed, and the sets that say which table weighs it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.manifest import FlowFacts
+from contracts.states import Event, OrderEvent, OrderKind, OrderState
+from gateway.core.items import Answer
+from gateway.core.moves import Facts
+from gateway.core.rows import Order
+
+PAYING = frozenset({OrderKind.PAY, OrderKind.DEBIT, OrderKind.REFUND})
+"""Orders whose own state is the payment's, as long as nothing undoes them."""
+UNDECIDED = frozenset({OrderState.READY, OrderState.SENT, OrderState.UNKNOWN})
+"""States of an order that has not ended."""
+PAY_EVENTS: Mapping[OrderEvent, Event] = {
+    OrderEvent.PAID: Event.PAID,
+    OrderEvent.DECLINED: Event.DECLINED,
+    OrderEvent.ACCEPTED: Event.ACCEPTED,
+    OrderEvent.NOT_SENT: Event.NOT_SENT,
+    OrderEvent.LOST: Event.LOST,
+    OrderEvent.ABSENT_FINAL: Event.ABSENT_FINAL,
+}
+"""What an event of a PAY, DEBIT or REFUND is to its payment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One piece of evidence on its way through the tables. current: it speaks of the order's newest attempt."""
+
+    evidence_id: str
+    source: str
+    answer: Answer
+    record_id: str | None
+    current: bool = True
+
+    def facts(self, reason: str | None = None) -> Facts:
+        """What goes into order, payment and postings."""
+        answer = self.answer
+        return Facts(
+            source=self.source,
+            cause_id=self.evidence_id,
+            biller_serial=answer.biller_serial or None,
+            paid_fen=answer.paid_fen or None,
+            biller_date=answer.biller_date,
+            resp_code=answer.resp_code or None,
+            reason=reason or answer.reason or None,
+        )
+
+
+def absent_is_final(order: Order, facts: FlowFacts, now: int) -> bool:
+    """M6: "no such payment" is evidence only between the two ages, counted from the last moment a byte could leave."""
+    if order.send_by is None:
+        return False
+    age = now - order.send_by
+    if age < facts.absent_final_after_s * 1000:
+        return False
+    return facts.absent_void_after_s is None or age < facts.absent_void_after_s * 1000
+
+
+def result_is_overdue(order: Order, now: int) -> bool:
+    """Whether an accepted order's answer should have come by now: then it is LOST (design s5)."""
+    return order.state == OrderState.SENT and order.result_due_at is not None and now >= order.result_due_at

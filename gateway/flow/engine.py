@@ -1,0 +1,76 @@
+"""The flow of one process: bus, relay, lanes and chores, opened and drained together."""
+
+from collections.abc import Mapping
+
+from contracts.biller import Biller, TakesNotices
+from contracts.breaker import BreakerPolicy
+from contracts.signer import Signer
+from gateway.bus.port import Bus
+from gateway.bus.relay import Relay
+from gateway.flow.chores import Chores
+from gateway.flow.lane import Lane
+from gateway.flow.notices import Notices
+from gateway.flow.parts import Parts
+from gateway.flow.requests import Requests
+from gateway.flow.waiters import Waiters
+
+DRAIN_S = 75.0
+"""How long a drain waits for running calls: longer than any call's deadline would be, so that none is left in doubt."""
+
+
+class FlowEngine:
+    """Everything between a committed acceptance and a final state, for the billers of this process."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        bus: Bus,
+        billers: Mapping[str, Biller],
+        *,
+        policy: BreakerPolicy,
+        archive: Signer | None,
+    ) -> None:
+        self._parts, self._bus, self._billers = parts, bus, billers
+        self.waiters = Waiters(parts.env.topic_prefix)
+        self.lanes = {
+            name: Lane(biller, parts.env.manifests[name], parts, policy=policy) for name, biller in billers.items()
+        }
+        self.notices = {
+            name: Notices(name, biller, parts).take
+            for name, biller in billers.items()
+            if isinstance(biller, TakesNotices)
+        }
+        self.relay = Relay(parts.store, bus, parts.clock, parts.crash, parts.tasks)
+        self.chores = Chores(parts, self.lanes, archive)
+
+    def closed_for_s(self, biller: str) -> int:
+        """Seconds until this biller may be called again; 0 while it may."""
+        lane = self.lanes.get(biller)
+        return lane.closed_for_s() if lane is not None else 0
+
+    def now(self) -> float:
+        """The flow's monotonic clock, as breakers and slots count."""
+        return self._parts.clock.monotonic()
+
+    async def open(self) -> None:
+        """Sign in to the billers, then begin to take work."""
+        for biller in self._billers.values():
+            await biller.open()
+        for name, biller in self._billers.items():
+            self._bus.on_request(name, Requests(biller, self.lanes[name], self._parts).on_request)
+        self._bus.on_result(self.waiters.on_result)
+        await self._bus.open()
+        for lane in self.lanes.values():
+            lane.start()
+        self.relay.start()
+        self.chores.start()
+
+    async def close(self, drain_s: float = DRAIN_S) -> None:
+        """Take no new work, let running calls end and save their answers, then stop."""
+        for lane in self.lanes.values():
+            lane.pause()
+        await self._parts.tasks.drain("call.", drain_s)
+        await self._bus.close()
+        await self._parts.tasks.close()
+        for biller in self._billers.values():
+            await biller.close()

@@ -1,0 +1,1 @@
+"""The HTTP fronts of the gateway: terminals (signed), partners' notices, and the people who watch it."""

@@ -1,0 +1,1 @@
+"""`bianmin init`: an installation from nothing, ready to serve."""

@@ -1,0 +1,162 @@
+"""Making an installation: files first, in a folder beside the wanted one; its name is given last."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from certs.certificates import Certificate, Role
+from certs.pilot import (
+    Authority,
+    issue,
+    make_issuing,
+    make_key,
+    make_root,
+    write_certificate,
+    write_key,
+    write_password,
+)
+from contracts.biller import Adapter
+from gateway.config import Config, SqliteStore, build_env, load_config
+from gateway.core.env import Env, local
+from gateway.core.items import RegisterCertificate, SetPrices
+from gateway.init.text import Plan, config_text
+from gateway.ops.desk import Desk, open_desk, reachable
+from gateway.ops.enrol import Applicant, add_item, make_station_files, ms, terminal_text
+from gateway.ops.register import need
+from gateway.store.migrations.upgrade import upgrade
+
+TRAINED_DAYS = 365
+
+
+def make(plan: Plan, adapters: Mapping[str, Adapter], now: datetime) -> Config:
+    """Make the whole installation at plan.folder, which must not exist; nothing is left of it where that fails.
+
+    Raises FileExistsError, ConfigError, StoreError, and NotSo where a PostgreSQL database holds this station already.
+    """
+    if plan.folder.exists() or plan.folder.is_symlink():
+        raise FileExistsError(17, "it exists; nothing is overwritten", str(plan.folder))
+    parent = plan.folder.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{plan.folder.name}-", dir=parent))
+    try:
+        _fill(made, plan, adapters, now)
+        # rename() would replace an empty folder that somebody made meanwhile; that one is not ours to take.
+        if plan.folder.exists():
+            raise FileExistsError(17, "it exists; nothing is overwritten", str(plan.folder))
+        made.rename(plan.folder)
+    except BaseException:
+        shutil.rmtree(made)
+        raise
+    return load_config(plan.folder / "bianmin.toml", adapters)
+
+
+def _fill(folder: Path, plan: Plan, adapters: Mapping[str, Adapter], now: datetime) -> None:
+    for name, mode in (("keys", 0o700), ("secrets", 0o700), ("var", 0o700)):
+        (folder / name).mkdir(mode=mode)
+    for path, secret in plan.secrets.items():
+        _write_secret(folder / path, secret)
+    (folder / "bianmin.toml").write_text(config_text(plan), encoding="utf-8")
+    config = load_config(folder / "bianmin.toml", adapters)
+    certificates = _make_keys(folder, plan, now)
+    station = f"stations/{plan.station}/"
+    (folder / "terminal.toml").write_text(terminal_text(config, plan.terminal, station=station), encoding="utf-8")
+    with reachable(config.store):
+        upgrade(config.store.url())
+    asyncio.run(_provision(config, build_env(config, adapters), plan, certificates, now))
+    if isinstance(config.store, SqliteStore):
+        os.chmod(config.store.path, 0o600)
+
+
+def _write_secret(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+        out.write(text + "\n")
+
+
+def _make_keys(folder: Path, plan: Plan, now: datetime) -> dict[str, Certificate]:
+    """Root, issuing CA, the gateway's own keys, two people of the staff, the station's key."""
+    root = make_root(plan.bureau, now)
+    issuing = make_issuing(root, now)
+    for name, authority in (("root", root), ("issuing", issuing)):
+        write_key(
+            folder / f"keys/{name}.key.pem", authority.key, write_password(folder / f"secrets/{name}-key.password")
+        )
+        write_certificate(folder / f"keys/{name}.cert.pem", authority.certificate)
+    made: dict[str, Certificate] = {}
+    people = {f"staff-{number}": name for number, name in enumerate(plan.staff, 1)}
+    roles = {"reply": Role.REPLY, "archive": Role.ARCHIVE} | dict.fromkeys(people, Role.OPERATOR)
+    for name, role in roles.items():
+        made[name] = _make_leaf(folder, name, role, people.get(name, f"gateway {name}"), issuing, now)
+    (folder / "stations").mkdir(mode=0o700)
+    shop = folder / "stations" / plan.station
+    shop.mkdir(mode=0o700)
+    made["station"] = make_station_files(shop, applicant_of(plan), issuing, now)
+    return made
+
+
+def _make_leaf(folder: Path, name: str, role: Role, operator: str, issuing: Authority, now: datetime) -> Certificate:
+    key = make_key()
+    certificate = issue(issuing, role, key.public_key(), operator=operator, now=now)
+    write_key(folder / f"keys/{name}.key.pem", key, write_password(folder / f"secrets/{name}-key.password"))
+    write_certificate(folder / f"keys/{name}.cert.pem", certificate)
+    return certificate
+
+
+def applicant_of(plan: Plan) -> Applicant:
+    """The first station of a plan."""
+    return Applicant(
+        institution_code=plan.station,
+        name=plan.station_name,
+        terminal_id=plan.terminal,
+        operator_id=plan.operator,
+        operator_name=plan.operator_name,
+    )
+
+
+async def _provision(
+    config: Config, env: Env, plan: Plan, certificates: Mapping[str, Certificate], now: datetime
+) -> None:
+    async with open_desk(config, env) as desk:
+        for name, certificate in certificates.items():
+            if name != "station":
+                need(await desk.run(_registration(certificate)))
+        await _set_prices(desk, env, plan, now)
+        item = add_item(
+            applicant_of(plan),
+            certificates["station"],
+            sorted(env.billers),
+            trained_until_ms=ms(now + timedelta(days=TRAINED_DAYS)),
+        )
+        need(await desk.run(item))
+
+
+def _registration(certificate: Certificate) -> RegisterCertificate:
+    assert certificate.role is not None
+    return RegisterCertificate(
+        keyid=certificate.keyid,
+        der=certificate.der,
+        role=certificate.role,
+        public_key_sha256=certificate.public_key_sha256,
+        not_before=ms(certificate.not_before),
+        not_after=ms(certificate.not_after),
+    )
+
+
+async def _set_prices(desk: Desk, env: Env, plan: Plan, now: datetime) -> None:
+    """One dated tariff and commission plan for every service, within the biller's own limits."""
+    day = local(ms(now), env.zone).date().isoformat()
+    for service in sorted(env.billers):
+        facts = env.facts_of(service)
+        item = SetPrices(
+            version=f"INIT-{day}",
+            service=service,
+            effective_from=day,
+            fee_fen=plan.fee_fen,
+            min_fen=facts.amount_min.value,
+            max_fen=facts.amount_max.value,
+            rate_ppm=plan.rate_ppm,
+        )
+        need(await desk.run(item))

@@ -1,0 +1,1 @@
+"""Operations: audit, evidence, stations, checks of configuration and database."""

@@ -1,0 +1,29 @@
+"""`bianmin audit`."""
+
+from pathlib import Path
+
+import click
+
+from gateway.ops.shared import Shared, config_option, in_loop, json_option, pass_shared
+
+
+@click.command("audit")
+@config_option
+@json_option
+@pass_shared
+@click.pass_context
+@in_loop
+async def command(ctx: click.Context, shared: Shared, config_file: Path, as_json: bool) -> None:
+    """Check every invariant of the whole book on one snapshot; right while others write. Exit code 1 on a violation."""
+    import msgspec
+
+    from gateway.config import build_env
+    from gateway.ops.audit import audit
+    from gateway.ops.desk import open_desk
+
+    config = shared.load(config_file)
+    env = build_env(config, shared.adapters)
+    async with open_desk(config, env) as desk:
+        report = await audit(desk, env)
+    click.echo(msgspec.json.format(msgspec.json.encode(report)).decode() if as_json else report.text())
+    ctx.exit(0 if report.ok else 1)

@@ -1,0 +1,82 @@
+"""Running the checks: one snapshot, one after the other, in slices."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from gateway.clock import SystemClock, now_ms
+from gateway.core.env import Env
+from gateway.ops.audit.report import Checked, Report, make_report
+from gateway.store.port import Snapshot
+
+T = TypeVar("T")
+GROUP = "bianmin.audits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What checks may lean on besides the book. env None: what only adapters declare is inferred from the book.
+
+    now_ms: only warnings depend on it, never a violation.
+    """
+
+    env: Env | None = None
+    now_ms: int
+
+
+Auditor = Callable[[Snapshot, About], Awaitable[Sequence[Checked]]]
+"""A part of the audit: reads the snapshot, may be several checks. Other rooms: entry points `bianmin.audits`."""
+
+
+class HasSnapshot(Protocol):
+    """Whoever gives snapshots of a book; every Store does."""
+
+    async def snapshot(self, use: Callable[[Snapshot], Awaitable[T]]) -> T:
+        """See Store.snapshot."""
+        ...
+
+
+def auditors() -> list[Auditor]:
+    """The gateway's own parts, then other rooms' by name."""
+    from gateway.ops.audit import balances, dossiers, keys, messages, ruled, sealed
+
+    own: list[Auditor] = [
+        ruled.check,
+        balances.check,
+        dossiers.check,
+        keys.check,
+        messages.check,
+        sealed.check,
+    ]
+    others: list[Auditor] = [point.load() for point in sorted(entry_points(group=GROUP), key=lambda p: p.name)]
+    return own + others
+
+
+async def audit(store: HasSnapshot, env: Env | None = None, *, at_ms: int | None = None) -> Report:
+    """Check the whole book as of one moment. at_ms: the moment, by default now. Raises StoreError."""
+    about = About(env=env, now_ms=now_ms(SystemClock()) if at_ms is None else at_ms)
+
+    async def look(snapshot: Snapshot) -> Report:
+        found: list[Checked] = []
+        for part in auditors():
+            found += await part(snapshot, about)
+        return make_report(found)
+
+    return await store.snapshot(look)
+
+
+def audit_sqlite(path: Path, env: Env | None = None, *, at_ms: int | None = None) -> Report:
+    """The same for a SQLite file, from code that is not asynchronous (or is: it runs in a thread of its own)."""
+
+    class File:
+        async def snapshot(self, use: Callable[[Snapshot], Awaitable[Any]]) -> Any:
+            from gateway.store.sqlite.readers import take_snapshot
+
+            return await take_snapshot(path, use)
+
+    with ThreadPoolExecutor(1, "audit") as thread:
+        return thread.submit(lambda: asyncio.run(audit(File(), env, at_ms=at_ms))).result()

@@ -1,0 +1,66 @@
+"""Whether the files a configuration names are there and what they should be."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from certs.core.certificates import Role, judge
+from certs.keys import KeyFileError, PemSigner, load_certificate, load_password
+from gateway.clock import SystemClock
+from gateway.config import Config, ConfigError
+
+
+def check_files(config: Config) -> None:
+    """Load every key and certificate, judge them under the pinned root. Raises ConfigError naming key and form."""
+    keys = config.keys
+    try:
+        root, issuing = load_certificate(keys.root_cert_file), load_certificate(keys.issuing_cert_file)
+        signers = [("reply", Role.REPLY, keys.reply_cert_file, keys.reply_key_file, keys.reply_key_password_file)]
+        if keys.archive_cert_file and keys.archive_key_file and keys.archive_key_password_file:
+            archive = (keys.archive_cert_file, keys.archive_key_file, keys.archive_key_password_file)
+            signers.append(("archive", Role.ARCHIVE, *archive))
+        for name, role, certificate_file, key_file, password_file in signers:
+            certificate = PemSigner.load(certificate_file, key_file, password_file).certificate
+            refused = judge(certificate, issuing, root, SystemClock().now())
+            if refused or certificate.role is not role:
+                form = f"a valid {role} certificate under {keys.issuing_cert_file.name}: {refused or certificate.role}"
+                raise ConfigError(config.file, f"keys.{name}_cert_file", form)
+        if keys.issuing_key_file and keys.issuing_key_password_file:
+            PemSigner.load(keys.issuing_cert_file, keys.issuing_key_file, keys.issuing_key_password_file)
+        for file in _passwords(config):
+            load_password(file)
+    except KeyFileError as wrong:
+        raise ConfigError(config.file, _key_of(config, wrong.file), f"{wrong.expected} in {wrong.file}") from wrong
+    for key, file in _others(config):
+        if not file.is_file():
+            raise ConfigError(config.file, key, f"a file; there is none at {file}")
+
+
+def _passwords(config: Config) -> Iterator[Path]:
+    if (file := getattr(config.store, "password_file", None)) is not None:
+        yield file
+    if config.http.tls_key_password_file:
+        yield config.http.tls_key_password_file
+
+
+def _others(config: Config) -> Iterator[tuple[str, Path]]:
+    if config.http.tls_cert_file and config.http.tls_key_file:
+        yield "http.tls_cert_file", config.http.tls_cert_file
+        yield "http.tls_key_file", config.http.tls_key_file
+    for name, settings in config.billers.items():
+        for key in settings.__struct_fields__:
+            value = getattr(settings, key)
+            if key.endswith("_file") and value:
+                yield f"billers.{name}.{key}", Path(value)
+            elif key.endswith("_files"):
+                for path in value.values():
+                    yield f"billers.{name}.{key}", Path(path)
+
+
+def _key_of(config: Config, file: Path) -> str:
+    """The configuration key that names this file."""
+    for name in ("keys", "http", "store"):
+        section = getattr(config, name)
+        for key in section.__struct_fields__:
+            if getattr(section, key) == file:
+                return f"{name}.{key}"
+    return ""

@@ -1,0 +1,143 @@
+"""`bianmin serve`: processes and signals around one App.
+
+SQLite: this process forks the writer, then further fronts (store.http_processes), then runs a front and the flow.
+PostgreSQL: one process with everything; run as many as you like.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from gateway.ops.shared import Shared, config_option, pass_shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from contracts.biller import Adapter
+    from contracts.clock import Clock
+    from gateway.config import Config
+    from gateway.core.env import Env
+    from gateway.store.port import Store
+
+
+@click.command()
+@config_option
+@click.option("--role", "role_text", default="all", show_default=True, help="Comma-separated: all, api, relay, …")
+@pass_shared
+def command(shared: Shared, config_file: Path, role_text: str) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C, then drain: running calls end and are saved."""
+    from gateway.config import build_env, check_roles
+
+    config = shared.load(config_file)
+    check_roles(config, role_text.split(","))
+    env = build_env(config, shared.adapters)
+    sys.exit(_Serving(config, shared.adapters, env, shared.clock).run())
+
+
+class _Serving:
+    def __init__(self, config: "Config", adapters: "Mapping[str, Adapter]", env: "Env", clock: "Clock") -> None:
+        self._config, self._adapters, self._env, self._clock = config, adapters, env, clock
+        self._healthy: "Callable[[], bool]" = lambda: True
+
+    def run(self) -> int:
+        from gateway.app import load_signing
+        from gateway.config import SqliteStore
+        from gateway.ops.desk import house_units
+
+        self._signing = load_signing(self._config)
+        settings = self._config.store
+        if not isinstance(settings, SqliteStore):
+            return self._front(flow=True, reuse_port=False)
+        from gateway.store.sqlite.process import WriterProcess
+
+        writer = WriterProcess(settings.path, house_units(), self._env, batch_max=settings.batch_max)
+        writer.start()
+        fronts = [self._fork_front() for _ in range(settings.http_processes - 1)]
+        self._healthy = writer.alive
+        try:
+            return self._front(flow=True, reuse_port=bool(fronts))
+        finally:
+            for pid in fronts:
+                _end(pid)
+            writer.stop()
+
+    def _fork_front(self) -> int:
+        """One more process that verifies, signs and asks the same book; it ends with this one."""
+        pid = os.fork()
+        if pid:
+            return pid
+        self._child()
+
+    def _child(self) -> NoReturn:
+        code = 1
+        try:
+            code = self._front(flow=False, reuse_port=True)
+        finally:
+            os._exit(code)
+
+    def _store(self) -> "Store":
+        from gateway.config import SqliteStore
+        from gateway.ops.desk import house_units
+
+        settings = self._config.store
+        if isinstance(settings, SqliteStore):
+            from gateway.store.sqlite.store import SqliteStore as Store
+
+            return Store(settings.path, house_units(), self._env, queue_max=settings.queue_max)
+        from gateway.store.postgres.store import PostgresStore
+
+        return PostgresStore(settings.connection(), house_units(), self._env)
+
+    def _front(self, *, flow: bool, reuse_port: bool) -> int:
+        import uvloop
+
+        return uvloop.run(self._serve(flow=flow, reuse_port=reuse_port))
+
+    async def _serve(self, *, flow: bool, reuse_port: bool) -> int:
+        from gateway.app import App
+        from gateway.flow.crash_points import VARIABLE
+
+        app = App(
+            self._config,
+            self._adapters,
+            self._env,
+            self._store(),
+            self._clock,
+            signing=self._signing,
+            worker=f"w-{os.getpid()}",
+            flow=flow,
+            crash_at=os.environ.get(VARIABLE) if flow else None,
+        )
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        if not flow:
+            parent = os.getppid()
+            self._healthy = lambda: os.getppid() == parent
+        ports = await app.open(reuse_port=reuse_port)
+        if flow:
+            http = self._config.http
+            click.echo(f"serving on {http.host}:{ports.public} partner {ports.partner} admin {ports.admin}")
+            sys.stdout.flush()
+        while not stop.is_set():
+            try:
+                async with asyncio.timeout(1):
+                    await stop.wait()
+            except TimeoutError:
+                if not self._healthy():
+                    break  # the writer, or for a front the process that forked it, is gone: let a supervisor restart us
+        await app.close()
+        return 0 if stop.is_set() else 1
+
+
+def _end(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        return

@@ -1,0 +1,345 @@
+"""`bianmin terminal …`: a shop's side of the gateway. Exit codes: 0 taken and not failed, 1 not so, 2 wrong use,
+configuration, or no provable answer."""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import msgspec
+
+from contracts import api
+from contracts.clock import Clock
+from contracts.money import Fen
+from gateway.terminal import texts
+from gateway.terminal.answers import Fate, Last, Refused, Tombstone, Undecided
+from gateway.terminal.config import load_config
+from gateway.terminal.faults import TerminalFault
+from gateway.terminal.terminal import Terminal
+
+T = TypeVar("T")
+AMOUNT_MAX = Fen(10**10)
+"""The API's own bound."""
+
+_config_option = click.option("--config", "config_file", type=click.Path(path_type=Path), help="终端配置文件 (TOML)")
+_json_option = click.option("--json", "as_json", is_flag=True, help="print JSON")
+_param_option = click.option(
+    "--param", "params", multiple=True, metavar="NAME=VALUE", help="业务附加信息，如 carrier=cmcc"
+)
+
+
+@click.group("terminal")
+@_config_option
+@click.pass_context
+def cli(ctx: click.Context, config_file: Path | None) -> None:
+    """一个便民站终端：查询、缴费、查末笔、撤销、余额。
+
+    The context's object, given by whoever mounts this group, must have a `clock` (contracts.clock.Clock).
+    """
+    ctx.meta["config_file"] = config_file or Path("terminal.toml")
+
+
+@cli.command()
+@click.argument("service")
+@click.argument("account")
+@_param_option
+@_config_option
+@_json_option
+def query(service: str, account: str, params: tuple[str, ...], config_file: Path | None, as_json: bool) -> None:
+    """查询欠费。"""
+    _finish(_run(config_file, lambda terminal: terminal.query_bill(service, account, _params(params))), as_json)
+
+
+@cli.command()
+@click.argument("service")
+@click.argument("account")
+@click.argument("amount", required=False)
+@_param_option
+@click.option("--query", "ask_first", is_flag=True, help="先查询欠费，确认户名和金额后再缴；不写金额则缴合计数")
+@click.option("--query-token", help="以前查询得到的查询凭证")
+@click.option("--cash", help="实收现金（元）")
+@click.option("--yes", is_flag=True, help="不再确认")
+@click.option("--confirm-repeat", metavar="TOKEN", help="确认再缴一笔（结果待查时由平台给出）")
+@_config_option
+@_json_option
+def pay(
+    service: str,
+    account: str,
+    amount: str | None,
+    *,
+    params: tuple[str, ...],
+    ask_first: bool,
+    query_token: str | None,
+    cash: str | None,
+    yes: bool,
+    confirm_repeat: str | None,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
+    """缴费。AMOUNT 是元，如 123.45。"""
+    queried = ask_first or query_token is not None
+    if amount is None and not queried:
+        raise click.UsageError("请写明金额（元），或加 --query (AMOUNT is needed unless a bill is queried)")
+    wanted = None if amount is None else _amount(amount)
+    received = None if cash is None else _amount(cash)
+    values = _params(params)
+
+    async def run(terminal: Terminal) -> Any:
+        token, pays = query_token, wanted
+        if queried:
+            bill = await (terminal.bill(token) if token else terminal.query_bill(service, account, values))
+            if not isinstance(bill, api.BillAnswer):
+                return bill
+            token, pays = bill.query_token, wanted or _total(bill)
+            if not yes:
+                _confirm(bill, account, pays)
+        assert pays is not None, "without a query the amount was asked for above"
+        return await terminal.pay(
+            service,
+            account,
+            pays,
+            params=values,
+            query_token=token,
+            confirm_repeat=confirm_repeat,
+            cash_received=received,
+        )
+
+    _finish(_run(config_file, run), as_json)
+
+
+@cli.command()
+@click.argument("gateway_serial")
+@_config_option
+@_json_option
+def status(gateway_serial: str, config_file: Path | None, as_json: bool) -> None:
+    """按平台流水号查询一笔。"""
+    _finish(_run(config_file, lambda terminal: terminal.status(gateway_serial)), as_json)
+
+
+@cli.command()
+@_config_option
+@_json_option
+def last(config_file: Path | None, as_json: bool) -> None:
+    """查询末笔交易：断线、断电之后先运行它。"""
+    _finish(_run(config_file, lambda terminal: terminal.last()), as_json)
+
+
+@cli.command()
+@click.argument("gateway_serial")
+@click.option("--reason", required=True, help="撤销原因")
+@click.option("--authorization", metavar="TOKEN", help="上级授权码")
+@_config_option
+@_json_option
+def cancel(
+    gateway_serial: str, reason: str, authorization: str | None, config_file: Path | None, as_json: bool
+) -> None:
+    """撤销当日一笔缴费。"""
+    answer = _run(config_file, lambda terminal: terminal.cancel(gateway_serial, reason, authorization=authorization))
+    # A payment given up before it was sent is FAILED: for whoever cancels, that is success.
+    given_up = isinstance(answer, api.Payment) and answer.state in {"FAILED", "CANCELLED", "CANCELLING"}
+    _finish(answer, as_json, code=0 if given_up else 1 if isinstance(answer, api.Payment) else None)
+
+
+@cli.command()
+@_config_option
+@_json_option
+def balance(config_file: Path | None, as_json: bool) -> None:
+    """查询预存款余额。"""
+    _finish(_run(config_file, lambda terminal: terminal.balance()), as_json)
+
+
+@cli.command()
+@_config_option
+@_json_option
+def services(config_file: Path | None, as_json: bool) -> None:
+    """本站可办理的业务。"""
+    _finish(_run(config_file, lambda terminal: terminal.services()), as_json)
+
+
+@cli.command("list")
+@click.option("--date", "account_date", metavar="YYYY-MM-DD", help="账务日期")
+@click.option("--account", help="户号")
+@click.option("--state", help="状态，如 UNKNOWN")
+@click.option("--limit", type=click.IntRange(1, 100), help="每页笔数")
+@click.option("--cursor", help="上一页给出的翻页凭证")
+@_config_option
+@_json_option
+def list_payments(
+    *,
+    account_date: str | None,
+    account: str | None,
+    state: str | None,
+    limit: int | None,
+    cursor: str | None,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
+    """本站缴费记录，最近的在前。"""
+
+    def run(terminal: Terminal) -> Awaitable[Any]:
+        return terminal.list(account_date=account_date, biller_account=account, state=state, limit=limit, cursor=cursor)
+
+    _finish(_run(config_file, run), as_json)
+
+
+def _run(config_file: Path | None, work: Callable[[Terminal], Awaitable[T]]) -> T:
+    """Run one piece of work on an open terminal; a user's mistake ends in one line and exit code 2."""
+    ctx = click.get_current_context()
+    clock: Clock = ctx.obj.clock
+    try:
+        config = load_config(config_file or ctx.meta["config_file"])
+        return asyncio.run(_work(Terminal(config, clock), work))
+    except TerminalFault as fault:
+        _fail(fault.shop_text, fault.hint)
+    except ValueError as wrong:
+        _fail("输入内容不符合格式要求", str(wrong))
+    except KeyboardInterrupt:
+        _fail("已中断，结果待查：请先运行 terminal last 查询末笔交易", "interrupted: what was sent may have been taken")
+
+
+async def _work(terminal: Terminal, work: Callable[[Terminal], Awaitable[T]]) -> T:
+    async with terminal:
+        try:
+            return await work(terminal)
+        finally:
+            for notice in terminal.notices:
+                click.echo(f"注意：{notice}", err=True)
+
+
+def _fail(shop_text: str, hint: str) -> NoReturn:
+    click.echo(f"{texts.clean(shop_text)}", err=True)
+    click.echo(f"hint: {texts.clean(hint)}", err=True)
+    raise SystemExit(2)
+
+
+def _finish(answer: Any, as_json: bool, code: int | None = None) -> NoReturn:
+    """Show an answer and leave with its exit code."""
+    if as_json:
+        click.echo(msgspec.json.encode(_as_json(answer)).decode())
+    else:
+        _show(answer)
+    about = answer.fate if isinstance(answer, Last) else answer
+    if isinstance(about, Undecided):
+        click.echo(f"hint: {texts.clean(about.why)}", err=True)
+    raise SystemExit(_code(about) if code is None else code)
+
+
+def _code(answer: Any) -> int:
+    match answer:
+        case Undecided():
+            return 2
+        case None | Refused() | Tombstone():
+            return 1
+        case api.Payment():
+            return int(answer.state in texts.NOT_PAID)
+    return 0
+
+
+def _show(answer: Any) -> None:
+    match answer:
+        case None:
+            lines = ["本终端没有交易记录"]
+        case Last():
+            lines = texts.last_lines(answer)
+        case api.BillAnswer():
+            lines = texts.bill_lines(answer)
+        case api.BillPending():
+            lines = ["收费单位尚未答复，请稍后再查", f"查询凭证：{texts.clean(answer.query_token)}"]
+        case api.AccountBalance():
+            lines = texts.balance_lines(answer)
+        case api.ServiceList():
+            lines = _table(texts.service_rows(answer))
+        case api.PaymentPage():
+            more = [f"下一页：--cursor {texts.clean(answer.next_cursor)}"] if answer.next_cursor else []
+            lines = [*_table(texts.payment_rows(answer)), *more]
+        case _:
+            lines = texts.fate_lines(answer)
+    click.echo("\n".join(lines))
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Columns aligned by display width: a Chinese character takes two."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    for heading in rows[0]:
+        table.add_column(heading, no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*(Text(cell) for cell in row))
+    paper = io.StringIO()
+    Console(file=paper, width=1000, no_color=True).print(table)
+    return [line.rstrip() for line in paper.getvalue().splitlines()]
+
+
+def _as_json(answer: Any) -> Any:
+    match answer:
+        case Refused():
+            return answer.problem
+        case Last():
+            return {
+                "idempotency_key": answer.key,
+                "kind": answer.kind,
+                "began_at": answer.began_at,
+                "request": answer.request,
+                **_fate_json(answer.fate),
+                "also_undecided": answer.also_undecided,
+            }
+        case Undecided() | Tombstone():
+            return _fate_json(answer)
+    return answer
+
+
+def _fate_json(fate: Fate) -> dict[str, Any]:
+    match fate:
+        case Undecided():
+            told = {"idempotency_key": fate.key, "sent": fate.sent, "why": fate.why, "problem": fate.problem}
+            return {"undecided": told}
+        case Tombstone():
+            return {"tombstone": True}
+        case Refused():
+            return {"problem": fate.problem}
+    return {"payment": fate}
+
+
+def _amount(text: str) -> Fen:
+    try:
+        amount = Fen.from_yuan(text)
+        if not Fen(0) < amount <= AMOUNT_MAX:
+            raise ValueError("expected more than 0 and at most 100000000.00 yuan")
+    except ValueError as wrong:
+        _fail("金额不对，请写元，最多两位小数，如 123.45", str(wrong))
+    return amount
+
+
+def _total(bill: api.BillAnswer) -> Fen:
+    if not Fen(0) < Fen(bill.total_fen) <= AMOUNT_MAX:
+        _fail("该户没有欠费，请写明要缴的金额", "the bill's total is not an amount to pay: give AMOUNT")
+    return Fen(bill.total_fen)
+
+
+def _params(given: tuple[str, ...]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for one in given:
+        name, parted, value = one.partition("=")
+        if not parted or name in values:
+            _fail("附加信息应写成 名称=值，每个名称一次", f"--param {one[:40]!r}: expected NAME=VALUE once each")
+        values[name] = value
+    return values
+
+
+def _confirm(bill: api.BillAnswer, account: str, amount: Fen) -> None:
+    """The customer's masked name and the amount, read out before any money moves."""
+    name = texts.clean(bill.customer_name)
+    try:
+        agreed = click.confirm(
+            f"户名 {name}  户号 {texts.clean(account)}  缴费 {amount.to_yuan()}元，确认吗？", err=True
+        )
+    except click.Abort:
+        _fail("需要人工确认：请在终端上操作，或加 --yes", "no answer to the confirmation: nothing was sent")
+    if not agreed:
+        click.echo("没有缴费", err=True)
+        raise SystemExit(1)

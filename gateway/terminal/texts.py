@@ -1,0 +1,187 @@
+"""What a shop reads: results as lines of Simplified Chinese. Words carry the meaning, never a colour."""
+
+import unicodedata
+from collections.abc import Mapping
+
+from contracts import api
+from contracts.money import Fen
+from contracts.states import State
+from gateway.terminal.answers import Fate, Last, Refused, Tombstone, Undecided
+
+NOT_PAID: frozenset[str] = frozenset({State.FAILED, State.REVERSED})
+"""States in which the payment asked for provably did not come about."""
+
+_STATES: Mapping[str, str] = {
+    State.RESERVED: "处理中（尚未送出）",
+    State.SENT: "处理中",
+    State.SUCCESS: "缴费成功",
+    State.FAILED: "缴费失败（未扣款）",
+    State.UNKNOWN: "结果待查",
+    State.REVERSING: "结果待查（冲正中）",
+    State.REVERSED: "已冲正（未缴费）",
+    State.CANCELLING: "撤销处理中",
+    State.CANCELLED: "已撤销",
+    State.PAID_WAIT_WRITE: "已缴费，等待写卡",
+    State.WRITTEN: "已缴费，写卡成功",
+    State.WRITE_FAILED: "已缴费，写卡失败，请重新写卡",
+}
+_KINDS = {"pay": "缴费", "cancel": "撤销", "refund": "退费", "write": "写卡"}
+_IN_DOUBT = "请勿重复收款，也暂不退款，稍后用 terminal last 查询末笔交易"
+
+
+def clean(text: str) -> str:
+    """Text from outside, safe to print: no control, format or bidirectional characters."""
+    return "".join("?" if unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else letter for letter in text)
+
+
+def yuan(amount_fen: int) -> str:
+    """Fen as 元."""
+    return f"{Fen(amount_fen).to_yuan()}元"
+
+
+def state_text(state: str) -> str:
+    """A state in words; one this terminal does not know is in progress, not failed."""
+    return _STATES.get(state, f"处理中（{clean(state)}）")
+
+
+def payment_lines(payment: api.Payment) -> list[str]:
+    """A payment, a line each: label and value."""
+    lines = [
+        f"状态：{state_text(payment.state)}",
+        f"业务：{clean(payment.service)}  户号：{clean(payment.biller_account)}",
+        f"金额：{yuan(payment.amount_fen)}",
+    ]
+    if payment.paid_fen is not None and payment.paid_fen != payment.amount_fen:
+        lines.append(f"实缴：{yuan(payment.paid_fen)}（部分成功）")
+    lines += [
+        f"手续费：{yuan(payment.fee_fen)}",
+        f"平台流水号：{clean(payment.gateway_serial)}",
+        f"收费单位流水号：{clean(payment.biller_serial or '无')}",
+        f"受理时间：{clean(payment.accepted_at)}  账务日期：{clean(payment.account_date)}",
+    ]
+    if payment.in_doubt is not None:
+        lines.append(
+            f"待查自：{clean(payment.in_doubt.since)}  下次查询：{clean(payment.in_doubt.next_step_at or '待人工')}"
+        )
+    return [*lines, f"提示：{clean(payment.shop_text)}"]
+
+
+def refusal_lines(refused: Refused) -> list[str]:
+    """A refusal and, for a repeat of a payment in doubt, what to do about it."""
+    problem = refused.problem
+    lines = [f"未办理：{clean(problem.shop_text)}", f"原因：{clean(problem.title)}（{clean(refused.slug)}）"]
+    if problem.detail and problem.detail != problem.title:
+        lines.append(f"详情：{clean(problem.detail)}")
+    if problem.gateway_serial:
+        lines.append(f"相关平台流水号：{clean(problem.gateway_serial)}")
+    if refused.slug == "repeat-in-doubt":
+        lines += [
+            "同一户号同一金额已有一笔结果未定，再缴一次可能重复扣款。",
+            "请先查询那一笔：terminal last 或 terminal status 平台流水号",
+        ]
+        if problem.repeat_token:
+            lines.append(f"确需再缴，请加：--confirm-repeat {clean(problem.repeat_token)}")
+    return [*lines, f"跟踪号：{clean(problem.trace_id)}"]
+
+
+def undecided_lines(undecided: Undecided) -> list[str]:
+    """Nothing provable: never shown as a failure."""
+    if not undecided.sent:
+        lines = ["连接不上平台，请求没有发出，没有扣款", "请检查网络后重试"]
+    elif undecided.key is None:
+        lines = ["没有得到平台的可靠答复，请稍后再查"]
+    else:
+        lines = ["状态：结果待查", f"提示：{_IN_DOUBT}", f"请求编号：{undecided.key}"]
+    if undecided.problem is not None:
+        lines.append(f"平台提示：{clean(undecided.problem.shop_text)}")
+    return lines
+
+
+def tombstone_lines(tombstone: Tombstone) -> list[str]:
+    """The request never arrived and is void."""
+    return [
+        "状态：平台未受理，该请求已作废",
+        "提示：没有扣款，可以退还现金，或重新发起缴费",
+        f"请求编号：{tombstone.key}",
+    ]
+
+
+def fate_lines(fate: Fate) -> list[str]:
+    """Whatever came back about a payment."""
+    match fate:
+        case Refused():
+            return refusal_lines(fate)
+        case Undecided():
+            return undecided_lines(fate)
+        case Tombstone():
+            return tombstone_lines(fate)
+    return payment_lines(fate)
+
+
+def last_lines(last: Last) -> list[str]:
+    """The newest request and what became of it."""
+    request = " ".join(clean(str(last.request[name])) for name in ("service", "biller_account") if name in last.request)
+    amount = last.request.get("amount_fen")
+    about = f"{request} {yuan(amount) if isinstance(amount, int) else ''}".strip()
+    lines = [f"末笔交易：{_KINDS[last.kind]} {about}".rstrip(), f"发起时间：{last.began_at}", *fate_lines(last.fate)]
+    if isinstance(last.fate, Undecided) and last.known is not None:
+        lines.append(f"上次查得：{state_text(last.known.state)}  平台流水号：{clean(last.known.gateway_serial)}")
+    if last.also_undecided:
+        lines.append(f"另有{last.also_undecided}笔结果待查，请再次运行 terminal last")
+    return lines
+
+
+def bill_lines(bill: api.BillAnswer) -> list[str]:
+    """A bill with its periods and its token."""
+    periods = [
+        f"  {clean(one.period)}  {yuan(one.amount_fen)}"
+        + (f"  违约金{yuan(one.penalty_fen)}" if one.penalty_fen else "")
+        for one in bill.bills
+    ]
+    return [
+        f"户名：{clean(bill.customer_name)}",
+        f"地址：{clean(bill.address or '无')}",
+        *(["账单："] * bool(periods)),
+        *periods,
+        f"应缴合计：{yuan(bill.total_fen)}",
+        f"可缴范围：{yuan(bill.min_fen)} 至 {yuan(bill.max_fen)}",
+        f"查询凭证：{clean(bill.query_token)}（{clean(bill.expires_at)} 前有效）",
+    ]
+
+
+def balance_lines(balance: api.AccountBalance) -> list[str]:
+    """The prepaid account."""
+    lines = [
+        f"可用余额：{yuan(balance.available_fen)}",
+        f"处理中占用：{yuan(balance.reserved_fen)}",
+        f"账面余额：{yuan(balance.posted_fen)}",
+        f"透支额度：{yuan(balance.overdraft_limit_fen)}",
+        f"账务日期：{clean(balance.account_date)}",
+    ]
+    return [*lines, *(["提示：余额不足，请及时充值"] * balance.low_balance)]
+
+
+def service_rows(services: api.ServiceList) -> list[tuple[str, ...]]:
+    """Services as rows of a table, its heading first."""
+    rows: list[tuple[str, ...]] = [("业务", "名称", "手续费", "金额范围", "附加信息", "状态")]
+    for one in services.items:
+        needs = "；".join(f"{clean(param.name)}={_choices(param)}" for param in one.params)
+        state = "可办理" if one.open else f"暂停：{clean(one.closed_reason or '')}"
+        limits = f"{yuan(one.min_fen)} 至 {yuan(one.max_fen)}"
+        rows.append((clean(one.service), clean(one.title), yuan(one.fee_fen), limits, needs, state))
+    return rows
+
+
+def _choices(param: api.ServiceParam) -> str:
+    return "/".join(f"{clean(value)}({clean(label)})" for value, label in param.choices.items()) or clean(param.title)
+
+
+def payment_rows(page: api.PaymentPage) -> list[tuple[str, ...]]:
+    """Payments as rows of a table, its heading first."""
+    rows: list[tuple[str, ...]] = [("平台流水号", "业务", "户号", "金额", "手续费", "状态")]
+    for one in page.items:
+        account = (clean(one.service), clean(one.biller_account))
+        rows.append(
+            (clean(one.gateway_serial), *account, yuan(one.amount_fen), yuan(one.fee_fen), state_text(one.state))
+        )
+    return rows
