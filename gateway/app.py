@@ -23,6 +23,7 @@ from gateway.core.items import RegisterCertificate
 from gateway.flow.crash_points import CrashPoints
 from gateway.flow.engine import FlowEngine
 from gateway.flow.parts import Parts
+from gateway.flow.pointed_store import PointedStore
 from gateway.flow.task_group import TaskGroup
 from gateway.flow.waiters import Waiters
 from gateway.http.admin import AdminServer
@@ -83,6 +84,9 @@ class App:
         flow: bool,
         crash_at: str | None = None,
     ) -> None:
+        crash = CrashPoints(crash_at)
+        if crash_at:
+            store = PointedStore(store, crash)
         self._config, self._store, self._signing, self._clock = config, store, signing, clock
         self._observer = Observer(config.log.level)
         self._tasks = TaskGroup(self._observer.chore_failed)
@@ -91,7 +95,7 @@ class App:
             env=env,
             clock=clock,
             entropy=lambda: secrets.randbits(64),
-            crash=CrashPoints(crash_at),
+            crash=crash,
             tasks=self._tasks,
             note=self._observer,
             worker=worker,

@@ -36,15 +36,18 @@ def command(shared: Shared, config_file: Path, role_text: str) -> None:
     config = shared.load(config_file)
     check_roles(config, role_text.split(","))
     env = build_env(config, shared.adapters)
-    sys.exit(_Serving(config, shared.adapters, env, shared.clock).run())
+    sys.exit(Serving(config, shared.adapters, env, shared.clock).run())
 
 
-class _Serving:
+class Serving:
+    """The processes of one `serve`; run() returns the exit code."""
+
     def __init__(self, config: "Config", adapters: "Mapping[str, Adapter]", env: "Env", clock: "Clock") -> None:
         self._config, self._adapters, self._env, self._clock = config, adapters, env, clock
         self._healthy: "Callable[[], bool]" = lambda: True
 
     def run(self) -> int:
+        """Serve until SIGTERM or SIGINT, or until a process we need is gone."""
         from gateway.app import load_signing
         from gateway.config import SqliteStore
         from gateway.ops.desk import house_units

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from adapters.kit.faults import Kind
 from adapters.kit.scenario import (
     BEYOND_S,
+    HELD_S,
     WITHIN_S,
     Advance,
     Age,
+    Booked,
     Decide,
     Pause,
     Pay,
@@ -31,14 +33,14 @@ _ASK_S = 6
 """The flow's seconds until a payment in doubt is first asked about, and a little more."""
 
 
-def _doubted(name: str, story: str, trouble: Trouble, end: frozenset[State]) -> Scenario:
+def _doubted(name: str, story: str, trouble: Trouble, end: frozenset[State], *more: Step) -> Scenario:
     """A pay call whose answer proves nothing: in doubt right after, resolved by evidence."""
     doubt = expect(S.UNKNOWN, or_later=end & _PAID)
     return Scenario(
         name=name,
         story=story,
         needs=one_need(Need.QUERY),
-        steps=(show(trouble), Pay(), Settle(), doubt),
+        steps=(show(trouble), Pay(), Settle(), doubt, *more),
         end=end,
     )
 
@@ -157,7 +159,7 @@ DOUBTED: tuple[Scenario, ...] = (
     _doubted("paid-then-reset", "Done, then a real RST.", _pay(Kind.PAID_THEN_RESET), _PAID),
     _doubted("paid-then-silent", "Done, and no answer.", _pay(Kind.PAID_THEN_SILENT, BEYOND_S), _PAID),
     _doubted("paid-then-late", "Done, the answer after our patience.", _pay(Kind.PAID_THEN_LATE, BEYOND_S), _PAID),
-    _doubted("slow-beyond", "Taken in, done only after our patience.", _pay(Kind.SLOW, BEYOND_S), _PAID),
+    _doubted("slow-beyond", "Taken in, done only after our patience.", _pay(Kind.SLOW, BEYOND_S), _PAID, Booked()),
     _doubted("http-500-paid", "Done, HTTP 500.", _pay(Kind.HTTP_500_PAID), _PAID),
     _doubted("busy-paid", "Busy, yet done.", _pay(Kind.BUSY_PAID), _PAID),
     _doubted("garbage", "Done, the answer cannot be read.", _pay(Kind.GARBAGE), _PAID),
@@ -250,12 +252,12 @@ QUESTIONS: tuple[Scenario, ...] = (
         story="Still on its way when not found is answered; then it arrives and is booked.",
         needs=one_need(Need.QUERY),
         steps=(
-            show(_pay(Kind.LATE_ARRIVAL, 2 * BEYOND_S), _UNTOLD),
+            show(_pay(Kind.LATE_ARRIVAL, HELD_S), _UNTOLD),
             Pay(),
             Settle(),
             Advance(_ASK_S),
             expect(S.UNKNOWN),
-            Pause(2 * BEYOND_S),
+            Booked(),
         ),
         end=_PAID,
     ),
@@ -264,12 +266,12 @@ QUESTIONS: tuple[Scenario, ...] = (
         story="Still on its way when not found is believed: what arrives then must be refused by the biller.",
         needs=one_need(Need.QUERY),
         steps=(
-            show(_pay(Kind.LATE_ARRIVAL, 2 * BEYOND_S), _UNTOLD),
+            show(_pay(Kind.LATE_ARRIVAL, HELD_S), _UNTOLD),
             Pay(),
             Settle(),
             Advance(Age.ABSENT_FINAL),
             expect(S.FAILED),
-            Pause(2 * BEYOND_S),
+            Pause(HELD_S),
         ),
         end=_FAILED,
     ),

@@ -3,6 +3,7 @@
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 
 from adapters.telecom import bills, dayfile, replies, wire
@@ -96,13 +97,14 @@ class Telecom:
         except BadOrder as failure:
             return NotSent(cause=f"order.{failure}", retry_after_s=_BAD_ORDER_RETRY_S)
         path, time_outs = ("/v3/topup/order", self._quick) if topup else ("/v3/bill/pay", self._slow)
-        answer = await self._ask(path, members, time_outs, self._proof_time(order.send_by), order.send_deadline)
+        at = self._proof_time(order.send_by)
+        answer, raw = await self._ask(path, members, time_outs, at, order.send_deadline)
         match answer:
             case NeverLeft(cause):
                 return NotSent(cause=cause, retry_after_s=_UNREACHED_RETRY_S)
             case Doubt(cause):
-                return Unknown(cause=cause)
-        return replies.pay_outcome(answer, order, self._codes)
+                return Unknown(cause=cause, raw=raw)
+        return replace(replies.pay_outcome(answer, order, self._codes), raw=raw)
 
     async def reverse(self, order: UndoOrder) -> Undoing:
         """bill/reverse (返销) of a payment in doubt; safe to repeat (s5.3)."""
@@ -118,10 +120,10 @@ class Telecom:
             members = wire.order_query(query)
         except BadOrder as failure:
             return Unknown(cause=f"query.{failure}")
-        answer = await self._ask("/v3/order/query", members, self._quick, self._clock.now(), None)
+        answer, raw = await self._ask("/v3/order/query", members, self._quick, self._clock.now(), None)
         if isinstance(answer, Answer):
-            return replies.result_evidence(answer, query, self._codes)
-        return Unknown(cause=answer.cause)
+            return replace(replies.result_evidence(answer, query, self._codes), raw=raw)
+        return Unknown(cause=answer.cause, raw=raw)
 
     async def query_bill(self, query: BillQuery) -> Bill | NoBill | BillUnavailable:
         """bill/query (s5.1)."""
@@ -129,7 +131,7 @@ class Telecom:
             members = wire.bill_query(query)
         except BadOrder as failure:
             return BillUnavailable(cause=f"query.{failure}")
-        answer = await self._ask("/v3/bill/query", members, self._quick, self._clock.now(), None)
+        answer, _ = await self._ask("/v3/bill/query", members, self._quick, self._clock.now(), None)
         if isinstance(answer, Answer):
             return bills.bill_reply(answer, query, self._codes)
         return BillUnavailable(cause=answer.cause)
@@ -137,12 +139,15 @@ class Telecom:
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | BadNotice:
         """A result notice of a top-up (s6); its headers prove nothing and are not read."""
         agent, _ = self._ready()
-        return replies.read_notice(agent, body, self._clock.now(), self._codes)
+        notice = replies.read_notice(agent, body, self._clock.now(), self._codes)
+        if isinstance(notice, BadNotice):
+            return notice
+        return replace(notice, evidence=replace(notice.evidence, raw=body))
 
     async def fetch_recon(self, day: date) -> ReconFile | NoReconFile:
         """recon/file, then the download; handed on only if size and both hashes hold (s5.6, s11)."""
         agent, caller = self._ready()
-        answer = await self._ask("/v3/recon/file", wire.recon_file(day), self._quick, self._clock.now(), None)
+        answer, _ = await self._ask("/v3/recon/file", wire.recon_file(day), self._quick, self._clock.now(), None)
         if not isinstance(answer, Answer):
             return NoReconFile(cause=answer.cause, retry_after_s=dayfile.ASK_AGAIN_S)
         offer = dayfile.recon_reply(answer, agent, day, self._codes)
@@ -166,13 +171,13 @@ class Telecom:
         except BadOrder as failure:
             return NotSent(cause=f"order.{failure}", retry_after_s=_BAD_ORDER_RETRY_S)
         at = self._proof_time(order.send_by)
-        answer = await self._ask("/v3/bill/reverse", members, self._slow, at, order.send_deadline)
+        answer, raw = await self._ask("/v3/bill/reverse", members, self._slow, at, order.send_deadline)
         match answer:
             case NeverLeft(cause):
                 return NotSent(cause=cause, retry_after_s=_UNREACHED_RETRY_S)
             case Doubt(cause):
-                return Unknown(cause=cause)
-        return replies.undo_outcome(answer, order, self._codes)
+                return Unknown(cause=cause, raw=raw)
+        return replace(replies.undo_outcome(answer, order, self._codes), raw=raw)
 
     def _proof_time(self, send_by: datetime) -> datetime:
         # The ages of s9 count from the timestamp; ours count from send_by, so the one must not pass the other.
@@ -180,7 +185,8 @@ class Telecom:
 
     async def _ask(
         self, path: str, members: Mapping[str, str], time_outs: TimeOuts, at: datetime, send_deadline: float | None
-    ) -> Answer | Doubt | NeverLeft:
+    ) -> tuple[Answer | Doubt | NeverLeft, bytes]:
+        """What came, and its bytes as evidence (M11)."""
         agent, caller = self._ready()
         nonce = self._nonce()
         result = await caller.call(
@@ -196,10 +202,10 @@ class Telecom:
         )
         match result:
             case Reply():
-                return wire.open_reply(agent, nonce, result.status, result.body)
+                return wire.open_reply(agent, nonce, result.status, result.body), result.body
             case MayHaveLeft(cause):
-                return Doubt(cause)
-        return result
+                return Doubt(cause), b""
+        return result, b""
 
     def _ready(self) -> tuple[Agent, HttpCaller]:
         if self._opened is None:

@@ -10,12 +10,12 @@ from contracts.states import Event, OrderEvent, OrderKind, OrderState, State
 from gateway.core.book import Book
 from gateway.core.env import Env, closed_for_s
 from gateway.core.items import Claim, Granted, NotNow, Reply
+from gateway.core.pieces import UNDOING
 from gateway.core.rows import Attempt, Order, Payment, QueryToken
 from gateway.core.states import advance, advance_order
 from gateway.core.steps import Now, Read, Work
 
 TURN_RETRY_MS = 500
-UNDOING = frozenset({OrderKind.REVERSE, OrderKind.CANCEL})
 
 
 def claim(items: Sequence[Claim], env: Env) -> Work[list[Reply]]:

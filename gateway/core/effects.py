@@ -9,7 +9,7 @@ from contracts.outcomes import Reason
 from contracts.states import Event, OrderEvent, OrderKind, OrderState, State
 from gateway.core.items import Answer
 from gateway.core.moves import Facts, Mover, next_question_ms
-from gateway.core.pieces import PAY_EVENTS, PAYING, UNDECIDED, Piece
+from gateway.core.pieces import PAY_EVENTS, PAYING, UNDECIDED, UNDOING, Piece
 from gateway.core.rows import EvidenceRow, Order, Payment
 from gateway.core.states import Verdict, advance, advance_order
 
@@ -27,7 +27,7 @@ class Effects:
         """Run an order event through both tables, write the evidence, judge what waited for it."""
         effect = self._move(piece, order, payment, event, reason)
         self._write(piece, order, payment, event.upper(), effect, reason=reason)
-        self._judge_waiting(order, payment)
+        self._judge_waiting(payment)
         return effect
 
     def keep(self, piece: Piece, order: Order, payment: Payment, event: str) -> str:
@@ -48,7 +48,7 @@ class Effects:
     def give_up(self, order: Order, payment: Payment, reason: Reason, event: OrderEvent = OrderEvent.GIVE_UP) -> None:
         """End a READY order that never left: by a person, or by its clock (a clock may end what is proven unsent)."""
         self._end_unsent(order, payment, reason, event)
-        self._judge_waiting(order, payment)
+        self._judge_waiting(payment)
 
     def _end_unsent(self, order: Order, payment: Payment, reason: Reason, event: OrderEvent) -> None:
         to = advance_order(OrderKind(order.kind), OrderState(order.state), event)
@@ -165,20 +165,19 @@ class Effects:
         detail = f"{event} by {piece.source} against {payment.state}"
         self._mover.break_(payment, code, detail, piece.evidence_id, payment.amount_fen)
 
-    def _judge_waiting(self, order: Order, payment: Payment) -> None:
-        """Evidence that waited for an undo is judged when that order has ended.
+    def _judge_waiting(self, payment: Payment) -> None:
+        """Evidence that waited for an undo is judged when that order has ended, however it did.
 
         A REVERSE that is READY again, proven unsent, is given up for a PAID that waited: it must not be sent.
         """
-        if OrderKind(order.kind) in PAYING:
-            return
-        state = self._book.need(Order, order.order_serial).state
-        unsent_again = order.kind == OrderKind.REVERSE and state == OrderState.READY
-        if state in UNDECIDED and not unsent_again:
-            return
         waiting = self._waiting(payment)
-        if unsent_again and not any(row.event == Event.PAID for row in waiting):
+        if not waiting:
             return
+        if self._book.need(Payment, payment.gateway_serial).state in (State.REVERSING, State.CANCELLING):
+            undo = next(o for o in self._orders(payment) if OrderKind(o.kind) in UNDOING and o.state in UNDECIDED)
+            unsent = (undo.kind, undo.state) == (OrderKind.REVERSE, OrderState.READY)
+            if not unsent or not any(row.event == Event.PAID for row in waiting):
+                return
         # Proof of payment first: the others then meet the state it leads to.
         for row in sorted(waiting, key=lambda e: (e.event != Event.PAID, e.created_at, e.evidence_id)):
             self._book.put(replace(row, waiting=False))

@@ -127,7 +127,7 @@ class Judging(Effects):
         moved = self._mover.payment(payment, Event.PAID, proof, primary)
         effect = f"{payment.state}->{moved.state}"
         self._write(piece, ended, payment, "STILL_PAID", effect)
-        self._judge_waiting(ended, payment)
+        self._judge_waiting(payment)
         return effect
 
     def _proof(self, piece: Piece, payment: Payment, facts: FlowFacts) -> Facts | None:

@@ -11,6 +11,8 @@ from gateway.core.rows import Order
 
 PAYING = frozenset({OrderKind.PAY, OrderKind.DEBIT, OrderKind.REFUND})
 """Orders whose own state is the payment's, as long as nothing undoes them."""
+UNDOING = frozenset({OrderKind.REVERSE, OrderKind.CANCEL})
+"""Orders that take back what a paying one did."""
 UNDECIDED = frozenset({OrderState.READY, OrderState.SENT, OrderState.UNKNOWN})
 """States of an order that has not ended."""
 PAY_EVENTS: Mapping[OrderEvent, Event] = {

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from contracts.serials import Serials
-from contracts.states import OrderKind, State
 from gateway.core.admit import Admission, admit, record_request
 from gateway.core.book import Book
 from gateway.core.days import open_day
@@ -116,8 +115,3 @@ def _key(item: Ask, admission: Admission) -> Key:
 def conflict(payment: Payment, detail: str, shop_text: str | None = None) -> Refusal:
     """409 state-conflict about this payment."""
     return Refusal(slug="state-conflict", detail=detail, shop_text=shop_text, gateway_serial=payment.gateway_serial)
-
-
-BOOKED = frozenset({State.SUCCESS, State.PAID_WAIT_WRITE, State.WRITE_FAILED, State.WRITTEN})
-"""States in which the biller holds the money."""
-UNDOING = frozenset({OrderKind.REVERSE, OrderKind.CANCEL})

@@ -34,10 +34,11 @@ def once(unit: Unit) -> Unit:
     """
 
     def decide(items: Sequence[Any], env: Env) -> Work[list[Reply]]:
-        first = {item.arrival.arrival_id: item for item in reversed(items)}
-        distinct = [item for item in items if first[item.arrival.arrival_id] is item]
-        replies = yield from unit(distinct, env)
-        by_id = {item.arrival.arrival_id: reply for item, reply in zip(distinct, replies, strict=True)}
+        distinct: dict[str, Any] = {}
+        for item in items:
+            distinct.setdefault(item.arrival.arrival_id, item)
+        replies = yield from unit(list(distinct.values()), env)
+        by_id = dict(zip(distinct, replies, strict=True))
         return [by_id[item.arrival.arrival_id] for item in items]
 
     return decide

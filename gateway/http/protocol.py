@@ -150,9 +150,13 @@ class Front:
         self._server: LeanServer | None = None
         self._listener: asyncio.Server | None = None
 
+    def connections(self) -> int:
+        """Open connections."""
+        return 0 if self._server is None else self._server.count()
+
     def full(self) -> bool:
         """Whether one more connection is one too many."""
-        return self._server is None or self._server.count() >= self.limits.connections
+        return self.connections() >= self.limits.connections
 
     async def start(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False) -> int:
         """Listen, and return the port (0 asks for a free one). OSError where the address is not to be had."""

@@ -35,6 +35,7 @@ class TerminalServer:
 
     def __init__(self, services: Services, routes: Sequence[Route] = ROUTES) -> None:
         self._services, self._limits = services, services.limits
+        self._read_max = max(services.limits.read_bytes, services.limits.body_bytes)
         self._router = Router(routes)
         self._certificates = StationCertificates(services.store, services.clock, services.issuing, services.root)
         self._buckets = Buckets(services.limits.station_rate, services.limits.station_burst)
@@ -55,6 +56,10 @@ class TerminalServer:
         """The reply to what is no request."""
         return self._unsigned(refuse(Refusal(slug=slug, detail=detail), self._trace()), keep_alive=False)
 
+    def connections(self) -> int:
+        """Open connections."""
+        return self._front.connections()
+
     async def handle(self, incoming: Incoming) -> Written:
         """One request."""
         trace_id, head = self._trace(), incoming.head
@@ -62,7 +67,7 @@ class TerminalServer:
         try:
             if head.version != HttpVersion11 or head.upgrade or head.chunked:
                 raise BadRequest("malformed", "Only HTTP/1.1 without upgrade, its body by Content-Length.")
-            body = await read_body(incoming, limit=self._limits.read_bytes, seconds=self._limits.body_s)
+            body = await read_body(incoming, limit=self._read_max, seconds=self._limits.body_s)
         except BadRequest as error:
             # What follows on this connection may be the rest of a body: it is not read as a request.
             return self._unsigned(refuse_error(error, trace_id), keep_alive=False)

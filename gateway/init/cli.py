@@ -27,6 +27,7 @@ _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Pat
 @click.option("--tls-cert", type=_FILE, help="PEM; without it only loopback is listened on.")
 @click.option("--tls-key", type=_FILE)
 @click.option("--tls-key-password", type=_FILE)
+@click.option("--plain-http", is_flag=True, help="Listen in the clear: a proxy in front ends TLS.")
 @click.option("--bureau", default="示范县邮政局", show_default=True)
 @click.option("--station", default="33078200017", show_default=True, help="Institution code of the first station.")
 @click.option("--station-name", default="示范便民服务站", show_default=True)
@@ -37,7 +38,7 @@ _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Pat
 @click.option("--telecom-url", default="http://127.0.0.1:7401", show_default=True, help="The telecom platform.")
 @click.option("--fee", default="1.00", show_default=True, help="Fee per payment, yuan.")
 @pass_shared
-def command(shared: Shared, folder: Path, **given: Any) -> None:
+def command(shared: Shared, /, folder: Path, **given: Any) -> None:
     """Make DIR: configuration, a pilot CA, a database and one station, ready to serve. Never overwrites."""
     from gateway.init.make import applicant_of, make
     from gateway.init.text import summary
@@ -108,7 +109,10 @@ def _store(given: dict[str, Any]) -> "tuple[dict[str, Value], dict[str, str]]":
 
 def _tls(given: dict[str, Any]) -> "dict[str, Value]":
     files = {"tls_cert_file": given["tls_cert"], "tls_key_file": given["tls_key"]}
+    if given["plain_http"] and given["tls_cert"]:
+        raise click.UsageError("--plain-http or --tls-cert, not both")
     files["tls_key_password_file"] = given["tls_key_password"]
     if (given["tls_cert"] is None) != (given["tls_key"] is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
-    return {key: str(path) for key, path in files.items() if path is not None}
+    found: dict[str, Value] = {key: str(path) for key, path in files.items() if path is not None}
+    return found | {"plain_http": True} if given["plain_http"] else found

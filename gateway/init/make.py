@@ -89,7 +89,7 @@ def _make_keys(folder: Path, plan: Plan, now: datetime) -> dict[str, Certificate
     people = {f"staff-{number}": name for number, name in enumerate(plan.staff, 1)}
     roles = {"reply": Role.REPLY, "archive": Role.ARCHIVE} | dict.fromkeys(people, Role.OPERATOR)
     for name, role in roles.items():
-        made[name] = _make_leaf(folder, name, role, people.get(name, f"gateway {name}"), issuing, now)
+        made[name] = _make_leaf(folder, name, role, people.get(name, f"gateway {name}"), issuing=issuing, now=now)
     (folder / "stations").mkdir(mode=0o700)
     shop = folder / "stations" / plan.station
     shop.mkdir(mode=0o700)
@@ -97,7 +97,7 @@ def _make_keys(folder: Path, plan: Plan, now: datetime) -> dict[str, Certificate
     return made
 
 
-def _make_leaf(folder: Path, name: str, role: Role, operator: str, issuing: Authority, now: datetime) -> Certificate:
+def _make_leaf(folder: Path, name: str, role: Role, operator: str, *, issuing: Authority, now: datetime) -> Certificate:
     key = make_key()
     certificate = issue(issuing, role, key.public_key(), operator=operator, now=now)
     write_key(folder / f"keys/{name}.key.pem", key, write_password(folder / f"secrets/{name}-key.password"))

@@ -73,15 +73,15 @@ def _table(table: Mapping[str, Value]) -> str:
 def summary(plan: Plan, folder: Path) -> str:
     """What was made and what to do next, for people, in Chinese and English."""
     config, terminal = folder / "bianmin.toml", folder / "terminal.toml"
+    deposit = f"station deposit {plan.station} 5000 --voucher V0001 --outlet 370001 --by {plan.operator}"
+    notices = f"http://127.0.0.1:{plan.partner_port}/notices/telecom"
     steps = (
-        ("充值：给服务站记一笔预存款", "put money on the station", f"station deposit {plan.station} 5000"
-         f" --voucher V0001 --outlet 370001 --by {plan.operator} --config {config}"),
-        ("启动收费单位模拟器", "run the biller's simulator", "sim telecom --port 7401"
-         f" --notice-url http://127.0.0.1:{plan.partner_port}/notices/telecom"),
+        ("充值：给服务站记一笔预存款", "put money on the station", f"{deposit} --config {config}"),
+        ("启动收费单位模拟器", "run the biller's simulator", f"sim telecom --port 7401 --notice-url {notices}"),
         ("启动网关", "run the gateway", f"serve --config {config}"),
         ("在终端查余额", "ask as the shop", f"terminal balance --config {terminal}"),
         ("核对账本", "check the book", f"audit --config {config}"),
-    )  # fmt: skip
+    )
     lines = [
         f"已建立 {folder}：配置、试点CA、数据库、服务站 {plan.station}（{plan.station_name}）",
         f"Made {folder}: configuration, pilot CA, database, station {plan.station}.",

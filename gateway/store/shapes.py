@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from operator import attrgetter
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
@@ -101,7 +102,7 @@ def shape_of(row: type[Row]) -> Shape:
 
 
 def _column(field: msgspec.structs.FieldInfo) -> Column:
-    alternatives = set(get_args(field.type) or (field.type,))
+    alternatives = set(get_args(field.type)) if get_origin(field.type) in (Union, UnionType) else {field.type}
     nullable = type(None) in alternatives
     plain = alternatives - {type(None)}
     if len(plain) != 1 or not plain <= set(_KINDS):

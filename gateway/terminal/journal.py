@@ -111,7 +111,7 @@ class Journal:
         self._lock_fd = _lock(file.with_name(file.name + ".lock"), file)
         try:
             self._fd, self._entries = self._open()
-        except BaseException:
+        except BaseException:  # boundary: closed here, raised on
             os.close(self._lock_fd)
             raise
 
@@ -195,7 +195,7 @@ class Journal:
         except OSError as wrong:
             os.close(fd)
             raise _unusable(self._file, wrong) from wrong
-        except BaseException:
+        except BaseException:  # boundary: closed here, raised on
             os.close(fd)
             raise
         return fd, entries
@@ -218,7 +218,7 @@ class Journal:
             os.link(self._file, aside)
             os.replace(fresh, self._file)
             _sync_folder(self._file)
-        except BaseException:
+        except BaseException:  # boundary: closed here, raised on
             os.close(fd)
             raise
         return fd, kept

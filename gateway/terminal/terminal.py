@@ -16,6 +16,7 @@ from certs.keys import KeyFileError, PemSigner, load_certificate
 from contracts import api
 from contracts.clock import Clock
 from contracts.money import Fen
+from contracts.routes import ROUTES
 from contracts.serials import is_serial
 from contracts.signer import Signer
 from gateway.terminal.answers import Fate, KeyedAnswer, Last, Refused, Undecided
@@ -27,6 +28,7 @@ from gateway.terminal.wire import Ask, Wire
 
 T = TypeVar("T")
 _QUERY_PAUSE_S = 1.0
+_QUERY: Mapping[str, Any] = {name: kind for route in ROUTES for name, kind in route.query.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +255,11 @@ class Terminal(AbstractAsyncContextManager["Terminal"]):
         return self._opened
 
     async def _get(self, path: str, query: Mapping[str, object], kind: type[T]) -> T | Refused | Undecided:
-        given = [f"{name}={quote(str(value), safe='@')}" for name, value in query.items() if value is not None]
+        given = [
+            f"{name}={quote(str(_checked(value, _QUERY[name])), safe='@')}"
+            for name, value in query.items()
+            if value is not None
+        ]
         target = "?".join([path, "&".join(given)] if given else [path])
         answer = await self._parts.tries.ask(Ask(method="GET", target=target), deadline_s=self._config.read_deadline_s)
         return _plain(answer, kind)

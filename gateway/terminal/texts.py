@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
+from datetime import datetime
 
 from contracts import api
 from contracts.money import Fen
@@ -39,6 +40,14 @@ def yuan(amount_fen: int) -> str:
     return f"{Fen(amount_fen).to_yuan()}元"
 
 
+def local_time(text: str) -> str:
+    """A time of the API by this machine's clock on the wall; as it came where it is no time."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return clean(text)
+
+
 def state_text(state: str) -> str:
     """A state in words; one this terminal does not know is in progress, not failed."""
     return _STATES.get(state, f"处理中（{clean(state)}）")
@@ -57,12 +66,11 @@ def payment_lines(payment: api.Payment) -> list[str]:
         f"手续费：{yuan(payment.fee_fen)}",
         f"平台流水号：{clean(payment.gateway_serial)}",
         f"收费单位流水号：{clean(payment.biller_serial or '无')}",
-        f"受理时间：{clean(payment.accepted_at)}  账务日期：{clean(payment.account_date)}",
+        f"受理时间：{local_time(payment.accepted_at)}  账务日期：{clean(payment.account_date)}",
     ]
     if payment.in_doubt is not None:
-        lines.append(
-            f"待查自：{clean(payment.in_doubt.since)}  下次查询：{clean(payment.in_doubt.next_step_at or '待人工')}"
-        )
+        since, next_at = local_time(payment.in_doubt.since), payment.in_doubt.next_step_at
+        lines.append(f"待查自：{since}  下次查询：{local_time(next_at) if next_at else '待人工'}")
     return [*lines, f"提示：{clean(payment.shop_text)}"]
 
 
@@ -123,7 +131,11 @@ def last_lines(last: Last) -> list[str]:
     request = " ".join(clean(str(last.request[name])) for name in ("service", "biller_account") if name in last.request)
     amount = last.request.get("amount_fen")
     about = f"{request} {yuan(amount) if isinstance(amount, int) else ''}".strip()
-    lines = [f"末笔交易：{_KINDS[last.kind]} {about}".rstrip(), f"发起时间：{last.began_at}", *fate_lines(last.fate)]
+    lines = [
+        f"末笔交易：{_KINDS[last.kind]} {about}".rstrip(),
+        f"发起时间：{local_time(last.began_at)}",
+        *fate_lines(last.fate),
+    ]
     if isinstance(last.fate, Undecided) and last.known is not None:
         lines.append(f"上次查得：{state_text(last.known.state)}  平台流水号：{clean(last.known.gateway_serial)}")
     if last.also_undecided:
@@ -145,7 +157,7 @@ def bill_lines(bill: api.BillAnswer) -> list[str]:
         *periods,
         f"应缴合计：{yuan(bill.total_fen)}",
         f"可缴范围：{yuan(bill.min_fen)} 至 {yuan(bill.max_fen)}",
-        f"查询凭证：{clean(bill.query_token)}（{clean(bill.expires_at)} 前有效）",
+        f"查询凭证：{clean(bill.query_token)}（{local_time(bill.expires_at)} 前有效）",
     ]
 
 

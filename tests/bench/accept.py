@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from gateway.store.postgres.config import PostgresConfig
 from tests.bench import floor, generator
+from tests.bench.billers import service_of
 from tests.bench.books import fill_postgres, fill_sqlite
 from tests.bench.gateway import serving, sqlite_store
 from tests.bench.generator import Loaded
@@ -19,7 +20,7 @@ from tests.stand.postgres import PostgresServer
 
 HOLD = ("bench_hold",)
 HOLD_TOML = {"bench_hold": ""}
-ORDER = Order(service="bench.hold.bill", first_account=10_000_000)
+ORDER = Order(service=service_of("bench_hold"), first_account=10_000_000)
 WARM_UP_S = 3.0
 MOST_PER_S = 3_500
 """Requests are signed for this rate; a faster gateway would run out of them, and the run would say so."""
@@ -61,7 +62,7 @@ def postgres(options: Options) -> list[Result]:
                     stored = floor.postgres_batches(house, config, floor.ItemSource(samples, ORDER, 50_000_000))
                     stones = _stones(house, samples, stored)
                 loaded = _on_postgres(house, config, gateways, options)
-            result = _result("accept_postgres", loaded, [*stones, tpc_b], engine="postgresql", gateways=gateways)
+            result = _result("accept_postgres", loaded, [tpc_b, *stones], engine="postgresql", gateways=gateways)
             if results and results[0].per_s:
                 result = result.with_settings(times_one_gateway=loaded.per_s / results[0].per_s)
             results.append(result)
@@ -99,17 +100,7 @@ def _load(house: Installation, ports: Sequence[int], options: Options) -> Loaded
 
 def _result(name: str, loaded: Loaded, stones: Sequence[Reference], **settings: str | int) -> Result:
     result = loaded.result(name, **settings, in_flight=floor.IN_FLIGHT, fsync="on", replies="signed")
-    (whole,) = (stone.per_s for stone in stones if stone.name == "floor")
-    return Result(
-        name=name,
-        settings=result.settings,
-        per_s=result.per_s,
-        p50_ms=result.p50_ms,
-        p99_ms=result.p99_ms,
-        cpu_s_per_1000=result.cpu_s_per_1000,
-        references=stones,
-        ratio=loaded.per_s / whole,
-    )
+    return result.compared(*stones)
 
 
 def pgbench(server: PostgresServer) -> float:

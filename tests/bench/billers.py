@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from adapters import telecom
+from adapters.telecom.manifest import MANIFEST as TELECOM_MANIFEST
 from adapters.transport.http import HttpCall, HttpCaller, Reply, TimeOuts
 from contracts.biller import Adapter, Biller, PayOrder, ResultQuery
 from contracts.clock import Clock
@@ -44,7 +45,7 @@ class PlainReply(msgspec.Struct, frozen=True):
 
 def service_of(biller: str) -> str:
     """The one service that a biller of the bench (other than bench_telecom) sells."""
-    return f"{biller.replace('_', '.')}.bill"
+    return f"{biller.replace('_', '')}.bill"
 
 
 def _manifest(name: str, concurrency: int) -> Manifest:
@@ -159,8 +160,8 @@ def _build_plain(manifest: Manifest, config: object, clock: Clock) -> Biller:
 
 def _unlimited_telecom() -> Adapter:
     # Its night window would refuse payments for half an hour a day.
-    flows = {name: replace(facts, closed_local=()) for name, facts in telecom.MANIFEST.flows.items()}
-    manifest = replace(telecom.MANIFEST, name="bench_telecom", flows=flows, rate_per_s=NO_LIMIT)
+    flows = {name: replace(facts, closed_local=()) for name, facts in TELECOM_MANIFEST.flows.items()}
+    manifest = replace(TELECOM_MANIFEST, name="bench_telecom", flows=flows, rate_per_s=NO_LIMIT)
     return replace(telecom.ADAPTER, manifest=manifest)
 
 

@@ -42,7 +42,7 @@ def read_signed(request: bytes) -> SignedRequest:
 def bare_post(house: Installation, requests: Sequence[bytes]) -> float:
     """The same signed requests to a server that only answers, same generator, same number in flight."""
     plan = Plan(
-        ports=[0],
+        ports=[],
         requests=str(save(house.folder / "bare.requests", requests)),
         connections=IN_FLIGHT,
         warm_up_s=0.7,
@@ -51,11 +51,7 @@ def bare_post(house: Installation, requests: Sequence[bytes]) -> float:
         repeat=True,
     )
     with printing_its_port("tests.bench.bare") as port:
-        return generator.check(generator.drive(_at(plan, port)), None, may_run_dry=True).per_s
-
-
-def _at(plan: Plan, port: int) -> Plan:
-    return Plan(**{name: getattr(plan, name) for name in Plan.__struct_fields__} | {"ports": [port]})
+        return generator.check(generator.drive(plan.on(port)), None, may_run_dry=True).per_s
 
 
 def verifying(house: Installation, requests: Sequence[bytes]) -> float:
@@ -88,10 +84,10 @@ def signing(house: Installation, requests: Sequence[bytes]) -> float:
     return rate(work, 1.5)
 
 
-def accept_item(signed: SignedRequest, order: Order, number: int) -> Accept:
-    """What the front makes of a request."""
+def arrival_of(signed: SignedRequest) -> Arrival:
+    """What the front makes of a verified request; with a nonce of its own, so that it may serve again."""
     trace_id = secrets.token_hex(16)
-    arrival = Arrival(
+    return Arrival(
         arrival_id=trace_id,
         entropy=secrets.randbits(64),
         keyid=signed.keyid,
@@ -103,8 +99,12 @@ def accept_item(signed: SignedRequest, order: Order, number: int) -> Accept:
         body=signed.body,
         trace_id=trace_id,
     )
+
+
+def accept_item(signed: SignedRequest, order: Order, number: int) -> Accept:
+    """A payment of an account of its own."""
     return Accept(
-        arrival=arrival,
+        arrival=arrival_of(signed),
         key=secrets.token_hex(16),
         request_hash=secrets.token_bytes(32),
         service=order.service,

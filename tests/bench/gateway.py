@@ -6,7 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,14 @@ def sqlite_store(house: Installation, http_processes: int = 1) -> str:
     return f'engine = "sqlite", path = "{house.database.name}", http_processes = {http_processes}'
 
 
+def _is_ready(admin_port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin_port}/readyz", timeout=1) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
 def _await_ready(process: "subprocess.Popen[str]", admin_port: int, log: str) -> None:
     assert process.stdout is not None
     readable, _, _ = select.select([process.stdout], [], [], START_LIMIT_S)
@@ -77,9 +85,7 @@ def _await_ready(process: "subprocess.Popen[str]", admin_port: int, log: str) ->
         raise NotReadyError(f"serve said {line!r}: {Path(log).read_text()[-2000:]}")
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
-        with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            with urllib.request.urlopen(f"http://127.0.0.1:{admin_port}/readyz", timeout=1) as reply:
-                if reply.status == 200:
-                    return
+        if _is_ready(admin_port):
+            return
         time.sleep(0.005)
     raise NotReadyError(Path(log).read_text()[-2000:])

@@ -44,7 +44,11 @@ class Loaded:
         """As a result without references."""
         found = Result(
             name=name,
-            settings={**settings, "measured_s": round(self.report.elapsed_s, 2), "proven_replies": len(self.report.samples)},
+            settings={
+                **settings,
+                "measured_s": round(self.report.elapsed_s, 2),
+                "proven_replies": len(self.report.samples),
+            },
             per_s=self.per_s,
             p50_ms=percentile(self.report.latencies_ms, 50),
             p99_ms=percentile(self.report.latencies_ms, 99),
@@ -138,4 +142,4 @@ def prove(sample: Sample, house: Installation) -> None:
         now=datetime.now(UTC),
     )
     if isinstance(proof, Refused):
-        raise BadLoadError(f"a reply proves nothing: {proof.slug}, {proof.detail}")
+        raise BadLoadError(f"a reply proves nothing: {proof.slug}, {proof.detail}: {sample.reply[:1500]!r}")

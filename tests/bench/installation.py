@@ -158,10 +158,13 @@ def write_config(
     public, admin, partner = ports
     keys = ('root_cert_file = "root.pem", issuing_cert_file = "issuing.pem", reply_cert_file = "reply.pem", '
             'reply_key_file = "reply.key", reply_key_password_file = "reply.password"')  # fmt: skip
+    http = (
+        f'listen = "127.0.0.1:{public}", authorities = ["{AUTHORITY}"], admin_port = {admin}, '
+        f"partner_port = {partner}, in_flight_max = 8192, station_per_s = 100000, station_burst = 100000"
+    )
     lines = [
         f'bureau = {{ name = "压测局", zone = "{ZONE}" }}',
-        f'http = {{ listen = "127.0.0.1:{public}", authorities = ["{AUTHORITY}"], admin_port = {admin}, '
-        f"partner_port = {partner}, in_flight_max = 8192, station_per_s = 100000, station_burst = 100000 }}",
+        f"http = {{ {http} }}",
         f"keys = {{ {keys} }}",
         f"store = {{ {store} }}",
         'log = { level = "error" }',

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -23,10 +24,10 @@ REPLY_MAX = 2**20
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send. warm_up_s and measure_s: seconds; measure_s 0: until every request is answered.
+    """What to send. warm_up_s and measure_s: seconds, less where the requests run out; measure_s 0: until they do.
 
     ports: connections take them in turn. sample_every: keep each n-th good reply for proof. patience_s: how long the
-    last answers are waited for.
+    last answers are waited for. repeat: begin again with the first request after the last.
     """
 
     ports: Sequence[int]
@@ -39,6 +40,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sample_every: int = 200
     patience_s: float = 60
     repeat: bool = False
+
+    def on(self, *ports: int) -> "Plan":
+        """The same towards these ports."""
+        return msgspec.structs.replace(self, ports=ports)
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -210,10 +215,9 @@ async def run(plan: Plan, given: Sequence[bytes]) -> Report:
     generator.counting = True
     begun = time.perf_counter()
     _say("begin")
-    if plan.measure_s:
-        await asyncio.sleep(plan.measure_s)
-    else:
-        await generator.done.wait()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(plan.measure_s or None):
+            await generator.done.wait()
     elapsed = time.perf_counter() - begun
     generator.counting = False
     _say("end")
@@ -225,6 +229,7 @@ async def run(plan: Plan, given: Sequence[bytes]) -> Report:
             await generator.done.wait()
     for transport, _ in made:
         transport.close()
+    await asyncio.sleep(0)  # a closed transport lets go of its socket in the next turn
     return Report(
         elapsed_s=elapsed,
         statuses=dict(generator.statuses),

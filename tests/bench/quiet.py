@@ -62,7 +62,10 @@ def between(begin: Snapshot, end: Snapshot) -> Spent:
     elapsed = end.at - begin.at
     foreign = (end.busy_s - begin.busy_s) - (end.ours_s - begin.ours_s) - (end.kernel_s - begin.kernel_s)
     return Spent(
-        elapsed, end.ours_s - begin.ours_s, max(0.0, foreign / elapsed), max(0.0, (end.steal_s - begin.steal_s) / elapsed)
+        elapsed,
+        end.ours_s - begin.ours_s,
+        max(0.0, foreign / elapsed),
+        max(0.0, (end.steal_s - begin.steal_s) / elapsed),
     )
 
 

@@ -52,6 +52,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         """The same with more settings."""
         return msgspec.structs.replace(self, settings={**self.settings, **more})
 
+    def with_ratio(self, ratio: float) -> "Result":
+        """The same with another ratio than that to a reference."""
+        return msgspec.structs.replace(self, ratio=ratio)
+
+    def compared(self, *references: Reference) -> "Result":
+        """The same beside references; ratio: to the last one."""
+        ratio = self.per_s / references[-1].per_s if self.per_s is not None and references else None
+        return msgspec.structs.replace(self, references=references, ratio=ratio)
+
 
 class Latest(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file. at: RFC 3339, UTC."""

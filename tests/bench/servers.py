@@ -17,9 +17,7 @@ from tests.bench.plain_server import Stats
 @contextmanager
 def printing_its_port(module: str, *arguments: str) -> Iterator[int]:
     """Start `python -m module`, read the port from its first line, end it with the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield int(process.stdout.readline().rpartition(":")[2])

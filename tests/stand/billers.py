@@ -59,3 +59,50 @@ METERS = Manifest(
     rate_per_s=100,
     source="tests",
 )
+
+TELECOM = Manifest(
+    name="telecom",
+    title="电信运营商",
+    can=frozenset({Can.QUERY_RESULT, Can.NOTICE, Can.FETCH_RECON}),
+    flows={
+        "mobile.topup": facts(
+            "手机充值",
+            call_deadline_s=20,
+            ask_after_s=60,
+            result_due_s=86_400,
+            partial=True,
+            params=(Param(name="carrier", title="运营商", choices={"cmcc": "移动"}, required=False),),
+        )
+    },
+    concurrency=50,
+    rate_per_s=1000,
+    serial_digits=20,
+    source="worked example s3.1",
+)
+POWER = Manifest(
+    name="power",
+    title="电力公司",
+    can=frozenset({Can.QUERY_BILL, Can.QUERY_RESULT, Can.FETCH_RECON}),
+    flows={
+        "power.bill": facts(
+            "电费",
+            bill_model=BillModel.FETCH_PAY,
+            call_deadline_s=45,
+            absent_final_after_s=600,
+            absent_void_after_s=3_456_000,
+        )
+    },
+    concurrency=50,
+    rate_per_s=1000,
+    source="worked example s3.2",
+)
+WATER = Manifest(
+    name="water",
+    title="自来水公司",
+    can=frozenset({Can.QUERY_RESULT, Can.FETCH_RECON}),
+    flows={"water.bill": facts("水费")},
+    concurrency=50,
+    rate_per_s=1000,
+    source="worked example s3.4",
+)
+"""The three billers of the worked example's payments."""

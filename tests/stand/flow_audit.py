@@ -75,8 +75,9 @@ def _orders(house: House) -> Iterator[str]:
         if (doubt is not None) != (state in (State.UNKNOWN, State.REVERSING, State.CANCELLING)):
             yield f"{serial}: {state}, in doubt since {doubt}"
     attempts = house.sql(
-        "SELECT o.order_serial, o.attempts, COUNT(a.attempt_id), SUM(a.attempt_id IS NOT NULL AND a.outcome IS NULL), o.in_flight FROM orders o"
-        " LEFT JOIN attempts a ON a.order_serial = o.order_serial GROUP BY o.order_serial"
+        "SELECT o.order_serial, o.attempts, COUNT(a.attempt_id),"
+        " SUM(a.attempt_id IS NOT NULL AND a.outcome IS NULL), o.in_flight"
+        " FROM orders o LEFT JOIN attempts a ON a.order_serial = o.order_serial GROUP BY o.order_serial"
     )
     for order_serial, counted, stored, running, in_flight in attempts:
         if counted != stored:

@@ -3,20 +3,23 @@
 import hashlib
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from contracts.manifest import Manifest
 from gateway.core import items, rows
 from gateway.core.env import Env
 from gateway.core.units import ITEM_TYPE, READ_UNITS, REPLY_TYPE, UNITS
 from gateway.store.migrations.upgrade import upgrade
 from gateway.store.port import StoreError, Units
+from gateway.store.shapes import shape_of
 from gateway.store.sqlite.engine import SqliteEngine
 from tests.stand.billers import ACME, METERS
 
 T = TypeVar("T")
+R = TypeVar("R", bound=rows.Row)
 NOON = 1_795_492_800_000  # 2026-11-24T04:00:00Z, noon at the bureau
 UNITS_OF_THE_HOUSE = Units(units=UNITS, read_units=READ_UNITS, item_type=ITEM_TYPE, reply_type=REPLY_TYPE)
 YEAR_MS = 366 * 86_400_000
@@ -25,21 +28,46 @@ YEAR_MS = 366 * 86_400_000
 class House:
     """Stations "460000NN" with certificate "NN"*32, every service open; ask() runs one item and returns its reply."""
 
-    def __init__(self, folder: Path, *, seed: int = 1, stations: int = 2, deposit_fen: int = 500_000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int = 1,
+        stations: int = 2,
+        deposit_fen: int = 500_000,
+        manifests: Sequence[Manifest] = (ACME, METERS),
+        prices: Mapping[str, Any] | None = None,
+        durable: bool = True,
+    ) -> None:
+        """prices: changes to every service's price. durable=False: no fsync, for tests that need many commits."""
         self.now = NOON
-        self.env = Env(zone=ZoneInfo("Asia/Shanghai"), manifests={"acme": ACME, "meters": METERS})
+        self.env = Env(zone=ZoneInfo("Asia/Shanghai"), manifests={each.name: each for each in manifests})
         self.random = random.Random(seed)
         self._counter = itertools.count(1)
         path = folder / "book.db"
         upgrade(f"sqlite:///{path}")
-        self.engine = SqliteEngine(path, UNITS_OF_THE_HOUSE, self.env, now_ms=lambda: self.now)
-        self.engine.open()
+        self.path = path
+        self._durable = durable
+        self.engine = self.open_engine()
         for service in self.env.billers:
-            self.set_price(service)
+            self.set_price(service, **(prices or {}))
         for number in range(1, stations + 1):
             self.add_station(number)
             if deposit_fen:
                 self.deposit(number, deposit_fen)
+
+    def open_engine(self) -> SqliteEngine:
+        """A new engine on the house's file, with the house's clock."""
+        engine = SqliteEngine(self.path, UNITS_OF_THE_HOUSE, self.env, now_ms=lambda: self.now)
+        engine.open()
+        if not self._durable:
+            engine.connection.execute("PRAGMA synchronous = OFF")
+        return engine
+
+    def reopen(self) -> None:
+        """As after a crash of the process: what was committed is all there is."""
+        self.engine.close()
+        self.engine = self.open_engine()
 
     def close(self) -> None:
         self.engine.close()
@@ -70,6 +98,12 @@ class House:
 
     def advance(self, seconds: float) -> None:
         self.now += int(seconds * 1000)
+
+    def rows_of(self, kind: type[R], where: str = "1 = 1", *params: object) -> list[R]:
+        """Rows of a table as structs, by primary key."""
+        shape = shape_of(kind)
+        sql = f"SELECT {', '.join(shape.names)} FROM {kind.TABLE} WHERE {where} ORDER BY {', '.join(kind.KEY)}"
+        return [shape.build(values) for values in self.sql(sql, *params)]  # type: ignore[misc]
 
     # making items
 

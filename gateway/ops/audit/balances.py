@@ -10,9 +10,8 @@ from gateway.core.accounts import AVAILABLE, RESERVED
 from gateway.core.rows import Balance
 from gateway.ops.audit.report import Checked, Findings
 from gateway.ops.audit.run import About
-from gateway.ops.audit.streams import all_rows, records
+from gateway.ops.audit.streams import all_rows, is_in, records
 from gateway.store.port import Snapshot
-from gateway.store.rules import one_of
 
 _LEGS = (
     "SELECT owner, seq, account, amount_fen, balance_after, txn_id FROM postings"
@@ -20,7 +19,7 @@ _LEGS = (
 )
 _HELD = (
     "SELECT institution_code, CAST(SUM(amount_fen + fee_fen) AS BIGINT) FROM payments"
-    f" WHERE kind = 'PAY' AND {one_of('state', HOLDING)} GROUP BY institution_code"
+    f" WHERE kind = 'PAY' AND {is_in('state', HOLDING)} GROUP BY institution_code"
 )
 _OWED = "SELECT owner, CAST(-SUM(amount_fen) AS BIGINT) FROM postings WHERE account = '1201' GROUP BY owner"
 _LIMITS = "SELECT institution_code, overdraft_limit_fen FROM stations"

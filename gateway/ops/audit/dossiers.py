@@ -51,6 +51,10 @@ _MISSING_RECORDS = (
     "SELECT e.evidence_id, e.record_id FROM evidence e WHERE e.record_id IS NOT NULL"
     " AND NOT EXISTS (SELECT 1 FROM records r WHERE r.record_id = e.record_id)"
 )
+_UNKEPT = (
+    "SELECT count(*) FROM evidence e WHERE e.record_id IS NULL AND e.effect LIKE '%->%'"
+    " AND e.source IN ('reply', 'query', 'notice', 'file') AND e.event NOT IN ('LOST', 'NOT_SENT')"
+)
 _LONE = f"SELECT t.txn_id, {columns(Transaction)} FROM transactions t WHERE t.gateway_serial IS NULL ORDER BY t.txn_id"
 _LONE_LEGS = (
     f"SELECT t.txn_id, {columns(Posting)} FROM transactions x JOIN postings t ON t.txn_id = x.txn_id"
@@ -75,6 +79,10 @@ async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
     async for part in snapshot.rows(_MISSING_RECORDS):
         for evidence_id, record_id in part:
             found["evidence"].add(evidence_id, f"its record {record_id} is gone")
+    async for part in snapshot.rows(_UNKEPT):
+        for (count,) in part:
+            if count:
+                found["evidence"].warn(f"{count} answers moved a payment and their bytes were not kept (M11)")
     return [one.checked() for one in found.values()]
 
 

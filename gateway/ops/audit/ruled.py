@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from contracts.states import OPEN
 from gateway.ops.audit.report import Checked, Findings
 from gateway.ops.audit.run import About
-from gateway.ops.audit.streams import records
+from gateway.ops.audit.streams import is_in, records
 from gateway.store.port import Snapshot
-from gateway.store.rules import one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class Rule:
     queries: tuple[str, ...]
 
 
-_OPEN = f"{one_of('state', OPEN)} AND kind <> 'REFUND'"
+_OPEN = f"{is_in('state', OPEN)} AND kind <> 'REFUND'"
 
 RULES: Sequence[Rule] = (
     Rule(

@@ -1,6 +1,6 @@
 """Reading a snapshot as ordered streams of rows, so that tables are joined without holding them."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from gateway.core.rows import Row
@@ -14,6 +14,11 @@ SLICE = 5_000
 def columns(row: type[Row], alias: str = "t") -> str:
     """The columns of a row struct, in its order."""
     return ", ".join(f"{alias}.{name}" for name in shape_of(row).names)
+
+
+def is_in(column: str, values: Iterable[str]) -> str:
+    """A condition that a column holds one of these texts of ours."""
+    return f"{column} IN ({', '.join(repr(str(value)) for value in sorted(values))})"
 
 
 async def records(snapshot: Snapshot, sql: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Any]:

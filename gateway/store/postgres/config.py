@@ -52,6 +52,7 @@ class PostgresConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """For migrations and tools, which take one URL."""
         secret = f":{quote(self.password, safe='')}" if self.password else ""
         hosts, ports = self.addresses()
+        hosts = [f"[{host}]" if ":" in host else host for host in hosts]
         who = f"{quote(self.user, safe='')}{secret}"
         name = quote(self.database, safe="")
         if len(hosts) == 1:
@@ -87,4 +88,4 @@ def _address(text: str) -> tuple[str, int]:
         return text, DEFAULT_PORT
     if not port.isdecimal() or not port.isascii() or not 0 < int(port) < 65536:
         raise ValueError(f"store.hosts: `host:port`, not {text!r}")
-    return host, int(port)
+    return host.strip("[]"), int(port)

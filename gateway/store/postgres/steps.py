@@ -1,7 +1,7 @@
 """What each step of a unit means on one PostgreSQL connection, inside an open transaction."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from gateway.core.rows import OutboxRow, Row
 from gateway.core.steps import Claim, Key, Now, Numbers, Purge, Read, Scan, Step, Write
@@ -44,6 +44,8 @@ class Steps:
                 sql, names = text.purge(step.query)
                 await self._connection.execute(sql, *_named(names, step.params))
                 return None
+            case _:
+                assert_never(step)
 
     async def look(self, step: Step) -> Any:
         """The answer to a step of a read unit. ValueError for any other."""
@@ -77,14 +79,12 @@ class Steps:
         inserts = plan.group_inserts(step.inserts)
         if not updates and not inserts:
             return
-        sql = text.write(
-            tuple((update.shape, update.columns) for update in updates), tuple(group.shape for group in inserts)
-        )
+        sql = text.write(tuple(update.shape for update in updates), tuple(group.shape for group in inserts))
         values: list[Any] = []
         for update in updates:
-            take = getter(update.columns)
-            held = getter(update.shape.key + update.shape.guard)
-            values += _arrays(take(after) + held(before) for before, after in update.pairs)
+            shape = update.shape
+            held = getter(shape.key + shape.guard)
+            values += _arrays(shape.movable(after) + held(before) for before, after in update.pairs)
         for group in inserts:
             values += _arrays(map(group.shape.values, group.rows))
         counts = await self._connection.fetchrow(sql, *values)

@@ -23,11 +23,20 @@ BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # A time-out while a commit waits for its stand-by would report success for what may not have been replicated.
 COMMIT = "SET LOCAL statement_timeout = 0; COMMIT"
+
+
+# A commit that has written nothing waits for no stand-by; this writes the least there is.
+WRITE_SOMETHING = "SELECT pg_logical_emit_message(true, 'bianmin', '')"
 _log = logging.getLogger("bianmin.store")
 
 
 class CommitInDoubt(Exception):
-    """The answer to COMMIT did not come, or says that a stand-by may lack it."""
+    """The answer to COMMIT did not come (again: it may be asked for by doing the items again), or a stand-by may
+    lack what it committed."""
+
+    def __init__(self, cause: str, *, again: bool) -> None:
+        super().__init__(cause)
+        self.again = again
 
 
 class Worker:
@@ -92,15 +101,14 @@ class Worker:
         """One reply or StoreError per item. in_doubt: an earlier try may have committed."""
         last: BaseException = StoreBusy("not tried")
         for attempt in range(TRIES):
-            if attempt:
-                # Uneven, so that two gateways that met do not meet again.
+            # Who won a race has committed: no pause. Else an uneven one, so that who met does not meet again.
+            if attempt and classify(last) is not Fault.RACE:
                 await asyncio.sleep((PAUSE_MS + secrets.randbelow(PAUSE_MS)) * attempt / 1000)
             try:
-                replies, steps = await self._transact(items)
+                replies, steps = await self._transact(items, in_doubt=in_doubt)
             except CommitInDoubt as error:
                 last, in_doubt = error, True
-                if error.args[0] == "unreplicated":
-                    # Done again it would find its own rows and answer without waiting for any stand-by.
+                if not error.again:
                     break
             except Exception as error:  # boundary: whatever a unit or the engine raised is sorted by kind
                 last = error
@@ -111,7 +119,7 @@ class Worker:
             else:
                 tell(self._listeners, steps.outbox)
                 return replies
-        if classify(last) is Fault.BUG:
+        if not isinstance(last, (StoreError, CommitInDoubt)) and classify(last) is Fault.BUG:
             _log.error("unit.failed", exc_info=last)
         return [as_store_error(last, in_doubt=in_doubt)] * len(items)
 
@@ -122,7 +130,7 @@ class Worker:
             return False
         return fault in (Fault.RACE, Fault.BUG, Fault.LOCKED) or (fault is Fault.RETRY and attempt == TRIES - 1)
 
-    async def _transact(self, items: Sequence[Any]) -> tuple[list[Any], Steps]:
+    async def _transact(self, items: Sequence[Any], *, in_doubt: bool) -> tuple[list[Any], Steps]:
         connection = await self.open()
         steps = Steps(connection, self._mint)
         unit = self._units[type(items[0])]
@@ -130,6 +138,9 @@ class Worker:
         try:
             await connection.execute(BEGIN_READ if self._mint is None else BEGIN_WRITE)
             replies = replies_for(len(items), await drive_async(unit(items, self._env), step))
+            if in_doubt:
+                # The rows it found as its own may be on this server's disk alone: wait for them as for new ones.
+                await connection.execute(WRITE_SOMETHING)
         except BaseException as error:  # boundary: rolls back and raises on
             await self._roll_back(connection, error)
             raise
@@ -154,9 +165,11 @@ class Worker:
             connection.terminate()
             if not isinstance(error, Exception) or self._mint is None or classify(error) is not Fault.LOST:
                 raise
-            raise CommitInDoubt(f"{type(error).__name__}: {error}") from error
+            # A time-out cancels the wait for a stand-by: another try would wait as long for the same.
+            again = not isinstance(error, TimeoutError)
+            raise CommitInDoubt(f"{type(error).__name__}: {error}", again=again) from error
         if self._warned and self._mint is not None:
-            raise CommitInDoubt("unreplicated")
+            raise CommitInDoubt("committed here, perhaps not on a stand-by", again=False)
 
     def _heard(self, _: Any, message: Any) -> None:
         # "The transaction has already committed locally, but might not have been replicated to the standby."

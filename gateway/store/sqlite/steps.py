@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, assert_never
 
 from gateway.core.rows import OutboxRow, Row
 from gateway.core.steps import Claim, Key, Now, Numbers, Purge, Read, Scan, Step, Write
@@ -39,6 +39,8 @@ class Steps:
             case Purge():
                 self._connection.execute(PURGES[step.query], step.params)
                 return None
+            case _:
+                assert_never(step)
 
     def look(self, step: Step) -> Any:
         """The answer to a step of a read unit. ValueError for any other."""

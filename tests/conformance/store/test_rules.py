@@ -219,7 +219,6 @@ async def test_of_many_rivals_one_wins(book: Book, rival: Callable[[int], Row]) 
         payment(1, amount_fen=-1),
         payment(1, fee_fen=-1),
         payment(1, paid_fen=-1),
-        payment(1, institution_code="nobody"),
         order(1, 99),
         record("r", day="2026-11-24"),
         rows.Balance(institution_code="51070002"),

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -173,9 +172,20 @@ class House:
 
     async def answer_bill(self, token: str, **changes: Any) -> None:
         """The biller's answer to a bill query."""
-        bill = b'{"customer_name":"\xe5\xbc\xa0\xe4\xb8\x89","address":"\xe5\xb9\xb8\xe7\xa6\x8f\xe8\xb7\xaf12\xe5\x8f\xb7","bills":[{"period":"2026-10","amount_fen":5000,"penalty_fen":50}]}'
-        fields = {"answer": bill, "total_fen": 5050, "min_fen": 5050, "max_fen": 5050} | changes
+        bill = (
+            '{"customer_name":"张三","address":"幸福路12号",'
+            '"bills":[{"period":"2026-10","amount_fen":5000,"penalty_fen":50}]}'
+        ).encode()
+        fields: dict[str, Any] = {"answer": bill, "total_fen": 5050, "min_fen": 5050, "max_fen": 5050} | changes
         await self.run(AnswerBill(query_token=token, entropy=entropy(), **fields))
+
+    def fail(self, error: Exception) -> None:
+        """From now on every item that writes meets this error."""
+
+        async def run(item: Any) -> Any:
+            raise error
+
+        self.store.run = run  # type: ignore[method-assign]
 
     async def state(self, serial: str) -> str:
         """A payment's state in the book."""
@@ -188,8 +198,6 @@ class House:
         connection = open_writer(self.path)
         try:
             return connection.execute(text).fetchall()
-        except sqlite3.Error:
-            raise
         finally:
             connection.close()
 

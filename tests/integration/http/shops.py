@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -15,6 +15,13 @@ from certs.pilot import Authority, issue, make_issuing, make_key, make_root
 
 AUTHORITY = "pay.test.example:8443"
 JSON = "application/json"
+ProofOrRefused = ReplyProof | Refused
+
+
+class Proves(Protocol):
+    """Whoever can tell whether a reply is the gateway's."""
+
+    def prove(self, status: int, headers: list[tuple[str, str]], body: bytes, field_: str) -> ProofOrRefused: ...
 
 
 @dataclass(frozen=True)
@@ -120,8 +127,8 @@ class Request:
 class Shop:
     """One terminal of one station."""
 
-    def __init__(self, code: str, signer: PemSigner, pki: Pki, port: int) -> None:
-        self.code, self.signer, self.pki, self.port = code, signer, pki, port
+    def __init__(self, code: str, signer: PemSigner, pki: Proves, port: int, *, authority: str = AUTHORITY) -> None:
+        self.code, self.signer, self.pki, self.port, self.authority = code, signer, pki, port, authority
 
     def sign(
         self,
@@ -132,12 +139,13 @@ class Shop:
         key: str | None = None,
         created: int | None = None,
         nonce: str | None = None,
-        authority: str = AUTHORITY,
+        authority: str | None = None,
         content_type: str = JSON,
         prefer: str | None = None,
     ) -> Request:
         """A request under the profile."""
         begin = int(datetime.now(UTC).timestamp()) if created is None else created
+        authority = authority or self.authority
         headers = {"Host": authority, "Content-Length": str(len(body))} if body else {"Host": authority}
         headers |= sign_request(
             self.signer,
@@ -192,7 +200,7 @@ class Shop:
             writer.close()
 
 
-async def read_reply(reader: asyncio.StreamReader, pki: Pki, field_: str, *, head_only: bool = False) -> Reply:
+async def read_reply(reader: asyncio.StreamReader, pki: Proves, field_: str, *, head_only: bool = False) -> Reply:
     """One reply off a connection."""
     async with asyncio.timeout(40):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()

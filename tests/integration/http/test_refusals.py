@@ -12,7 +12,7 @@ from contracts.problems import PROBLEMS
 from gateway.core import items
 from gateway.store.port import LostRace, StoreBusy, StoreFull, UnitFailed
 from tests.integration.http.house import QUIET, House
-from tests.integration.http.shops import AUTHORITY, Reply, Shop, new_key
+from tests.integration.http.shops import AUTHORITY, Reply, Shop, ms, new_key
 
 Case = Callable[[House, Shop], Awaitable[Reply]]
 UNSIGNED = {"signature-missing", "signature-invalid", "certificate-unknown"}
@@ -56,8 +56,9 @@ async def _unknown(house: House, shop: Shop) -> Reply:
 
 async def _expired(house: House, shop: Shop) -> Reply:
     signer = house.pki.station("1")
-    ended = int((datetime.now(UTC) - timedelta(hours=1)).timestamp() * 1000)
-    return await (await house.shop(signer=signer, not_after=ended)).get("/v1/account")
+    now = datetime.now(UTC)
+    life = {"not_before": ms(now - timedelta(hours=2)), "not_after": ms(now - timedelta(hours=1))}
+    return await (await house.shop(signer=signer, **life)).get("/v1/account")
 
 
 async def _revoked(house: House, shop: Shop) -> Reply:
@@ -76,7 +77,9 @@ async def _suspended(house: House, shop: Shop) -> Reply:
 
 
 async def _untrained(house: House, shop: Shop) -> Reply:
-    return await (await house.shop(trained_until=1)).pay()
+    untrained = await house.shop(trained_until=ms(datetime.now(UTC)) + 400)
+    await asyncio.sleep(0.5)
+    return await untrained.pay()
 
 
 async def _not_open(house: House, shop: Shop) -> Reply:
@@ -102,7 +105,7 @@ async def _not_found(house: House, shop: Shop) -> Reply:
 
 
 async def _lost_race(house: House, shop: Shop) -> Reply:
-    house.store.run = _failing(LostRace("again and again"))  # type: ignore[method-assign]
+    house.fail(LostRace("again and again"))
     return await shop.pay()
 
 
@@ -170,20 +173,13 @@ async def _closed(house: House, shop: Shop) -> Reply:
 
 
 async def _overloaded(house: House, shop: Shop) -> Reply:
-    house.store.run = _failing(StoreBusy("8192 items are waiting already"))  # type: ignore[method-assign]
+    house.fail(StoreBusy("8192 items are waiting already"))
     return await shop.pay()
 
 
 async def _internal(house: House, shop: Shop) -> Reply:
-    house.store.run = _failing(UnitFailed("Accept: KeyError: 'secret'"))  # type: ignore[method-assign]
+    house.fail(UnitFailed("Accept: KeyError: 'secret'"))
     return await shop.pay()
-
-
-def _failing(error: Exception) -> Callable[[Any], Awaitable[Any]]:
-    async def run(item: Any) -> Any:
-        raise error
-
-    return run
 
 
 CASES: dict[str, Case] = {
@@ -260,9 +256,9 @@ async def test_5xx_leaves_the_key_free(house: House) -> None:
     """design s10: 429, 503 and 500 decide nothing, the same key may come again."""
     shop = await house.shop()
     key, real = new_key(), house.store.run
-    account = {"biller_account": "13900000001"}
+    account: dict[str, Any] = {"biller_account": "13900000001"}
     for error in (StoreBusy("full"), StoreBusy("gone", in_doubt=True), StoreFull("disk"), UnitFailed("bug")):
-        house.store.run = _failing(error)  # type: ignore[method-assign]
+        house.fail(error)
         assert (await shop.pay(key=key, **account)).status >= 500
     house.store.run = real  # type: ignore[method-assign]
     house.breaker["tele"] = 5

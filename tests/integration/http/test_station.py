@@ -3,6 +3,8 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from gateway.http.routes import ROUTES
 from tests.integration.http.house import House, eventually
 from tests.integration.http.shops import Reply, Shop
 
-BILL = {"service": "power.bill", "biller_account": "46001234"}
+BILL: dict[str, Any] = {"service": "power.bill", "biller_account": "46001234"}
 
 
 def test_every_operation_of_the_contract_is_served() -> None:
@@ -28,7 +30,8 @@ async def test_a_bill_is_held_for_the_biller(house: House) -> None:
     call = asyncio.create_task(shop.post("/v1/bill-queries", BILL))
     await eventually(lambda: house.server.holding.held == 1)
     ((token, topic),) = house.sql(
-        "SELECT q.query_token, o.topic FROM query_tokens q JOIN outbox o ON CAST(o.payload AS TEXT) LIKE '%' || q.query_token || '%'"
+        "SELECT q.query_token, o.topic FROM query_tokens q"
+        " JOIN outbox o ON CAST(o.payload AS TEXT) LIKE '%' || q.query_token || '%'"
     )
     assert topic == "bianmin.request.power"
     await house.answer_bill(token)
@@ -83,7 +86,7 @@ async def test_account_and_statement(house: House) -> None:
     lines = first["items"] + rest["items"]
     assert (len(first["items"]), len(lines), rest["next_cursor"]) == (50, 61, None)
     available = [line for line in reversed(lines) if line["account"] == "2001"]
-    for was, now in zip(available, available[1:], strict=False):
+    for was, now in pairwise(available):
         assert was["balance_after_fen"] + now["amount_fen"] == now["balance_after_fen"]
     assert available[-1]["balance_after_fen"] == account["available_fen"]
     assert len({line["entry_id"] for line in lines}) == 61

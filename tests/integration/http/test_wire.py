@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.integration.http.house import House
-from tests.integration.http.shops import AUTHORITY, Reply, Request, Shop, new_key, read_reply
+from tests.integration.http.shops import AUTHORITY, Reply, Request, new_key, read_reply
 
 INQUIRY = b'{"idempotency_key":"abcdefghijklmnop"}'
 

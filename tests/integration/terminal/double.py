@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -139,7 +140,7 @@ class Double:
             return web.json_response({"now": told, "account_date": "2026-11-24"})
         lines = [(name.decode(), value.decode()) for name, value in request.raw_headers]
         head = RequestHead(request.method, target, lines, body)
-        signed = read_request(head, frozenset({AUTHORITY}), scheme="http")
+        signed = read_request(head, frozenset({AUTHORITY}), scheme=self.url.partition(":")[0])
         if not isinstance(signed, SignedRequest) or not verify(signed, self.keys.station):
             return web.json_response(problem("signature-invalid"), status=401)
         self.arrivals.append(Arrival(target, signed.idempotency_key, signed.nonce, body, signed.created))
@@ -230,7 +231,7 @@ class Double:
         if word == "unsigned":
             headers = {"Content-Type": kind}
         if word == "altered":
-            body = body.replace(b'"SUCCESS"', b'"FAILED" ').replace(b'"internal"', b'"external"')
+            body = body.replace(b'"SUCCESS"', b'"FAILED" ').replace(b"12345", b"12346")
         if word == "status":
             status = 403
         if word == "half":
@@ -340,14 +341,14 @@ async def _half(request: web.BaseRequest, status: int, headers: dict[str, str], 
 
 
 @asynccontextmanager
-async def served(double: Double, port: int = 0) -> AsyncIterator[Double]:
+async def served(double: Double, tls: ssl.SSLContext | None = None) -> AsyncIterator[Double]:
     """Listen on loopback."""
     runner = web.ServerRunner(web.Server(double.handle), shutdown_timeout=0.1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", port)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
-        double.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        double.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
         yield double
     finally:
         await runner.cleanup()

@@ -1,15 +1,22 @@
 """Questions that move no money, and opening a terminal."""
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
+from certs import pilot
 from contracts import api
 from contracts.money import Fen
 from gateway.terminal import ConfigFault, Refused, Terminal, TerminalFault, Undecided
+from gateway.terminal.wire import Ask, Proven
 from tests.integration.terminal.clocks import FastClock
-from tests.integration.terminal.double import QUERY_TOKEN, SERIAL, Double, Keys
+from tests.integration.terminal.double import QUERY_TOKEN, SERIAL, Double, Keys, served
 
 
 async def test_every_read_is_typed(double: Double, terminal: Terminal) -> None:
@@ -32,6 +39,13 @@ async def test_a_list_sends_the_query_it_signed(double: Double, terminal: Termin
     target = "/v1/payments?account_date=2026-11-24&biller_account=a@b.c&state=UNKNOWN&cursor=c-1&limit=5"
     assert double.arrivals[-1].target == target
     assert isinstance(page, Undecided | api.PaymentPage)
+
+
+async def test_a_target_leaves_byte_for_byte_as_it_was_signed(double: Double, terminal: Terminal) -> None:
+    """The HTTP library would send %3A as `:`, which the signature does not cover."""
+    target = "/v1/account/entries?cursor=%3A%40%E5%8D%95"
+    assert isinstance(await terminal._parts.wire.exchange(Ask(method="GET", target=target), 2), Proven)
+    assert double.arrivals[-1].target == target
 
 
 @pytest.mark.parametrize("word", ["unsigned", "by-station", "altered", "cut", "reset", "to-another", "half"])
@@ -112,11 +126,45 @@ async def test_a_certificate_of_another_authority(double: Double, tmp_path: Path
 
 async def test_a_wrong_password_and_a_missing_file(double: Double) -> None:
     Path(double.config().key_password_file).write_text("wrong\n")
-    with pytest.raises(TerminalFault, match="station.key.pem"):
+    with pytest.raises(TerminalFault, match=r"station\.key\.pem"):
         await Terminal(double.config(), FastClock()).open()
     with pytest.raises(TerminalFault, match=r"nowhere\.pem"):
         await Terminal(double.config(cert_file="/nowhere.pem"), FastClock()).open()
     Path(double.config().key_password_file).unlink()
+
+
+def server_certificate(folder: Path, name: str) -> ssl.SSLContext:
+    """A self-signed TLS certificate for one DNS name, as `tls.pem`, and a server's context with it."""
+    key, now = pilot.make_key(), datetime.now(UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, SHA256())
+    )
+    (folder / "tls.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "tls.key.pem").write_bytes(private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "tls.pem", folder / "tls.key.pem")
+    return context
+
+
+@pytest.mark.parametrize(("name", "answers"), [("pay.bianmin.example", True), ("evil.example", False)])
+async def test_tls_names_the_authority_whatever_the_url_says(tmp_path: Path, name: str, *, answers: bool) -> None:
+    double = Double(Keys(tmp_path, datetime.now(UTC)))
+    async with served(double, server_certificate(tmp_path, name)):
+        config = double.config(tls_ca_file=str(tmp_path / "tls.pem"), read_deadline_s=2)
+        async with Terminal(config, FastClock(20)) as terminal:
+            answer = await terminal.balance()
+    assert isinstance(answer, api.AccountBalance if answers else Undecided)
+    assert bool(double.arrivals) is answers
 
 
 async def test_tls_trust_that_cannot_be_read(double: Double) -> None:

@@ -109,6 +109,51 @@ CREATE TABLE partner_counters (
   CONSTRAINT ck_partner_counters_next CHECK (next_number >= 1)
 );
 
+CREATE TABLE payments (
+  gateway_serial TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  institution_code TEXT NOT NULL,
+  terminal_id TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  terminal_trace TEXT NOT NULL,
+  idempotency_key TEXT NOT NULL,
+  service TEXT NOT NULL,
+  biller TEXT NOT NULL,
+  biller_account TEXT NOT NULL,
+  amount_fen BIGINT NOT NULL,
+  fee_fen BIGINT NOT NULL,
+  paid_fen BIGINT,
+  account_date TEXT NOT NULL,
+  settle_date TEXT NOT NULL,
+  biller_date TEXT,
+  accepted_at BIGINT NOT NULL,
+  send_before BIGINT NOT NULL,
+  final_at BIGINT,
+  biller_serial TEXT,
+  reason TEXT,
+  resp_code TEXT,
+  in_doubt_since BIGINT,
+  tariff_version TEXT NOT NULL,
+  commission_version TEXT NOT NULL,
+  confirmed_repeat BIGINT NOT NULL,
+  query_token TEXT,
+  params TEXT NOT NULL,
+  cash_received_fen BIGINT,
+  cancels TEXT,
+  write_data TEXT,
+  purchase_count BIGINT,
+  trace_id TEXT NOT NULL,
+  CONSTRAINT pk_payments PRIMARY KEY (gateway_serial),
+  CONSTRAINT ck_payments_confirmed_repeat_flag CHECK (confirmed_repeat BETWEEN 0 AND 1),
+  CONSTRAINT ck_payments_kind CHECK (kind = 'PAY' OR kind = 'DEBIT' OR kind = 'REFUND'),
+  CONSTRAINT ck_payments_state CHECK (state = 'RESERVED' OR state = 'SENT' OR state = 'SUCCESS' OR state = 'FAILED' OR state = 'UNKNOWN' OR state = 'REVERSING' OR state = 'REVERSED' OR state = 'CANCELLING' OR state = 'CANCELLED' OR state = 'PAID_WAIT_WRITE' OR state = 'WRITTEN' OR state = 'WRITE_FAILED'),
+  CONSTRAINT ck_payments_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_payments_fee CHECK (fee_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_payments_paid CHECK (paid_fen BETWEEN 0 AND 10000000000000)
+);
+
 CREATE TABLE records (
   record_id TEXT NOT NULL,
   kind TEXT NOT NULL,
@@ -226,50 +271,42 @@ CREATE TABLE operators (
   CONSTRAINT fk_operators_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
 );
 
-CREATE TABLE payments (
+CREATE TABLE orders (
+  order_serial TEXT NOT NULL,
   gateway_serial TEXT NOT NULL,
   kind TEXT NOT NULL,
   state TEXT NOT NULL,
   version BIGINT NOT NULL,
-  institution_code TEXT NOT NULL,
-  terminal_id TEXT NOT NULL,
-  operator_id TEXT NOT NULL,
-  terminal_trace TEXT NOT NULL,
-  idempotency_key TEXT NOT NULL,
-  service TEXT NOT NULL,
   biller TEXT NOT NULL,
   biller_account TEXT NOT NULL,
-  amount_fen BIGINT NOT NULL,
-  fee_fen BIGINT NOT NULL,
-  paid_fen BIGINT,
-  account_date TEXT NOT NULL,
-  settle_date TEXT NOT NULL,
-  biller_date TEXT,
-  accepted_at BIGINT NOT NULL,
+  partner_serial TEXT NOT NULL,
+  original_serial TEXT,
+  from_state TEXT,
+  in_flight BIGINT NOT NULL,
+  attempts BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
   send_before BIGINT NOT NULL,
-  final_at BIGINT,
+  send_by BIGINT,
+  call_deadline BIGINT,
+  next_try_at BIGINT,
+  ask_at BIGINT,
+  result_due_at BIGINT,
+  rung BIGINT NOT NULL,
+  asks BIGINT NOT NULL,
+  hold BIGINT NOT NULL,
   biller_serial TEXT,
   reason TEXT,
   resp_code TEXT,
-  in_doubt_since BIGINT,
-  tariff_version TEXT NOT NULL,
-  commission_version TEXT NOT NULL,
-  confirmed_repeat BIGINT NOT NULL,
-  query_token TEXT,
-  params TEXT NOT NULL,
-  cash_received_fen BIGINT,
-  cancels TEXT,
-  write_data TEXT,
-  purchase_count BIGINT,
-  trace_id TEXT NOT NULL,
-  CONSTRAINT pk_payments PRIMARY KEY (gateway_serial),
-  CONSTRAINT ck_payments_confirmed_repeat_flag CHECK (confirmed_repeat BETWEEN 0 AND 1),
-  CONSTRAINT ck_payments_kind CHECK (kind = 'PAY' OR kind = 'DEBIT' OR kind = 'REFUND'),
-  CONSTRAINT ck_payments_state CHECK (state = 'RESERVED' OR state = 'SENT' OR state = 'SUCCESS' OR state = 'FAILED' OR state = 'UNKNOWN' OR state = 'REVERSING' OR state = 'REVERSED' OR state = 'CANCELLING' OR state = 'CANCELLED' OR state = 'PAID_WAIT_WRITE' OR state = 'WRITTEN' OR state = 'WRITE_FAILED'),
-  CONSTRAINT ck_payments_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
-  CONSTRAINT ck_payments_fee CHECK (fee_fen BETWEEN 0 AND 10000000000000),
-  CONSTRAINT ck_payments_paid CHECK (paid_fen BETWEEN 0 AND 10000000000000),
-  CONSTRAINT fk_payments_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+  voided_by TEXT,
+  note TEXT,
+  ended_at BIGINT,
+  CONSTRAINT pk_orders PRIMARY KEY (order_serial),
+  CONSTRAINT ck_orders_in_flight_flag CHECK (in_flight BETWEEN 0 AND 1),
+  CONSTRAINT ck_orders_hold_flag CHECK (hold BETWEEN 0 AND 1),
+  CONSTRAINT ck_orders_kind CHECK (kind = 'PAY' OR kind = 'REVERSE' OR kind = 'CANCEL' OR kind = 'REFUND' OR kind = 'WRITE_CONFIRM' OR kind = 'DEBIT' OR kind = 'PAYOUT'),
+  CONSTRAINT ck_orders_state CHECK (state = 'READY' OR state = 'SENT' OR state = 'DONE' OR state = 'REFUSED' OR state = 'UNKNOWN' OR state = 'VOID'),
+  CONSTRAINT ck_orders_attempts CHECK (attempts >= 0),
+  CONSTRAINT fk_orders_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial)
 );
 
 CREATE TABLE postings (
@@ -354,69 +391,6 @@ CREATE TABLE vouchers (
   CONSTRAINT fk_vouchers_txn_id FOREIGN KEY(txn_id) REFERENCES transactions (txn_id)
 );
 
-CREATE TABLE bindings (
-  keyid TEXT NOT NULL,
-  institution_code TEXT NOT NULL,
-  terminal_id TEXT NOT NULL,
-  operator_id TEXT NOT NULL,
-  bound_at BIGINT NOT NULL,
-  unbound_at BIGINT,
-  CONSTRAINT pk_bindings PRIMARY KEY (keyid, bound_at),
-  CONSTRAINT ck_bindings_ends CHECK (unbound_at IS NULL OR unbound_at >= bound_at),
-  CONSTRAINT fk_bindings_keyid FOREIGN KEY(keyid) REFERENCES certificates (keyid),
-  CONSTRAINT fk_bindings_terminal_id FOREIGN KEY(institution_code, terminal_id) REFERENCES terminals (institution_code, terminal_id),
-  CONSTRAINT fk_bindings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
-);
-
-CREATE TABLE orders (
-  order_serial TEXT NOT NULL,
-  gateway_serial TEXT NOT NULL,
-  kind TEXT NOT NULL,
-  state TEXT NOT NULL,
-  version BIGINT NOT NULL,
-  biller TEXT NOT NULL,
-  biller_account TEXT NOT NULL,
-  partner_serial TEXT NOT NULL,
-  original_serial TEXT,
-  from_state TEXT,
-  in_flight BIGINT NOT NULL,
-  attempts BIGINT NOT NULL,
-  created_at BIGINT NOT NULL,
-  send_before BIGINT NOT NULL,
-  send_by BIGINT,
-  call_deadline BIGINT,
-  next_try_at BIGINT,
-  ask_at BIGINT,
-  result_due_at BIGINT,
-  rung BIGINT NOT NULL,
-  asks BIGINT NOT NULL,
-  hold BIGINT NOT NULL,
-  biller_serial TEXT,
-  reason TEXT,
-  resp_code TEXT,
-  voided_by TEXT,
-  note TEXT,
-  ended_at BIGINT,
-  CONSTRAINT pk_orders PRIMARY KEY (order_serial),
-  CONSTRAINT ck_orders_in_flight_flag CHECK (in_flight BETWEEN 0 AND 1),
-  CONSTRAINT ck_orders_hold_flag CHECK (hold BETWEEN 0 AND 1),
-  CONSTRAINT ck_orders_kind CHECK (kind = 'PAY' OR kind = 'REVERSE' OR kind = 'CANCEL' OR kind = 'REFUND' OR kind = 'WRITE_CONFIRM' OR kind = 'DEBIT' OR kind = 'PAYOUT'),
-  CONSTRAINT ck_orders_state CHECK (state = 'READY' OR state = 'SENT' OR state = 'DONE' OR state = 'REFUSED' OR state = 'UNKNOWN' OR state = 'VOID'),
-  CONSTRAINT ck_orders_attempts CHECK (attempts >= 0),
-  CONSTRAINT fk_orders_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial)
-);
-
-CREATE TABLE trainings (
-  institution_code TEXT NOT NULL,
-  operator_id TEXT NOT NULL,
-  service TEXT NOT NULL,
-  valid_from BIGINT NOT NULL,
-  valid_until BIGINT NOT NULL,
-  CONSTRAINT pk_trainings PRIMARY KEY (institution_code, operator_id, service, valid_from),
-  CONSTRAINT ck_trainings_valid CHECK (valid_from < valid_until),
-  CONSTRAINT fk_trainings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
-);
-
 CREATE TABLE attempts (
   attempt_id TEXT NOT NULL,
   order_serial TEXT NOT NULL,
@@ -433,6 +407,20 @@ CREATE TABLE attempts (
   CONSTRAINT ck_attempts_number CHECK (attempt >= 1),
   CONSTRAINT ck_attempts_times CHECK (claimed_at <= send_by AND send_by <= call_deadline),
   CONSTRAINT fk_attempts_order_serial FOREIGN KEY(order_serial) REFERENCES orders (order_serial)
+);
+
+CREATE TABLE bindings (
+  keyid TEXT NOT NULL,
+  institution_code TEXT NOT NULL,
+  terminal_id TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  bound_at BIGINT NOT NULL,
+  unbound_at BIGINT,
+  CONSTRAINT pk_bindings PRIMARY KEY (keyid, bound_at),
+  CONSTRAINT ck_bindings_ends CHECK (unbound_at IS NULL OR unbound_at >= bound_at),
+  CONSTRAINT fk_bindings_keyid FOREIGN KEY(keyid) REFERENCES certificates (keyid),
+  CONSTRAINT fk_bindings_terminal_id FOREIGN KEY(institution_code, terminal_id) REFERENCES terminals (institution_code, terminal_id),
+  CONSTRAINT fk_bindings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
 );
 
 CREATE TABLE evidence (
@@ -456,6 +444,17 @@ CREATE TABLE evidence (
   CONSTRAINT fk_evidence_order_serial FOREIGN KEY(order_serial) REFERENCES orders (order_serial)
 );
 
+CREATE TABLE trainings (
+  institution_code TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  service TEXT NOT NULL,
+  valid_from BIGINT NOT NULL,
+  valid_until BIGINT NOT NULL,
+  CONSTRAINT pk_trainings PRIMARY KEY (institution_code, operator_id, service, valid_from),
+  CONSTRAINT ck_trainings_valid CHECK (valid_from < valid_until),
+  CONSTRAINT fk_trainings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
+);
+
 CREATE INDEX ix_breaks_payment ON breaks (gateway_serial) WHERE gateway_serial IS NOT NULL;
 
 CREATE UNIQUE INDEX uq_certificates_public_key ON certificates (public_key_sha256);
@@ -463,18 +462,6 @@ CREATE UNIQUE INDEX uq_certificates_public_key ON certificates (public_key_sha25
 CREATE INDEX ix_commission_plans_service ON commission_plans (service, effective_from);
 
 CREATE INDEX ix_outbox_unpublished ON outbox (message_id) WHERE published_at IS NULL;
-
-CREATE INDEX ix_records_payment ON records (gateway_serial) WHERE gateway_serial IS NOT NULL;
-
-CREATE INDEX ix_records_unsealed ON records (record_id) WHERE day IS NULL;
-
-CREATE UNIQUE INDEX uq_records_place ON records (day, position) WHERE day IS NOT NULL;
-
-CREATE INDEX ix_seals_unsigned ON seals (day) WHERE signature IS NULL;
-
-CREATE INDEX ix_tariffs_service ON tariffs (service, effective_from);
-
-CREATE INDEX ix_transactions_payment ON transactions (gateway_serial) WHERE gateway_serial IS NOT NULL;
 
 CREATE INDEX ix_payments_cancels ON payments (cancels) WHERE cancels IS NOT NULL;
 
@@ -488,9 +475,17 @@ CREATE UNIQUE INDEX uq_payments_open ON payments (biller, biller_account, amount
 
 CREATE UNIQUE INDEX uq_payments_query_token ON payments (query_token) WHERE query_token IS NOT NULL;
 
-CREATE UNIQUE INDEX uq_postings_chain ON postings (owner, seq) WHERE seq IS NOT NULL;
+CREATE INDEX ix_records_payment ON records (gateway_serial) WHERE gateway_serial IS NOT NULL;
 
-CREATE UNIQUE INDEX uq_bindings_keyid ON bindings (keyid) WHERE unbound_at IS NULL;
+CREATE INDEX ix_records_unsealed ON records (record_id) WHERE day IS NULL;
+
+CREATE UNIQUE INDEX uq_records_place ON records (day, position) WHERE day IS NOT NULL;
+
+CREATE INDEX ix_seals_unsigned ON seals (day) WHERE signature IS NULL;
+
+CREATE INDEX ix_tariffs_service ON tariffs (service, effective_from);
+
+CREATE INDEX ix_transactions_payment ON transactions (gateway_serial) WHERE gateway_serial IS NOT NULL;
 
 CREATE INDEX ix_orders_ask ON orders (ask_at, order_serial) WHERE state IN ('SENT', 'UNKNOWN') AND in_flight = 0;
 
@@ -510,7 +505,11 @@ CREATE UNIQUE INDEX uq_orders_moving ON orders (gateway_serial) WHERE state IN (
 
 CREATE UNIQUE INDEX uq_orders_partner_serial ON orders (biller, partner_serial);
 
+CREATE UNIQUE INDEX uq_postings_chain ON postings (owner, seq) WHERE seq IS NOT NULL;
+
 CREATE UNIQUE INDEX uq_attempts_order ON attempts (order_serial, attempt);
+
+CREATE UNIQUE INDEX uq_bindings_keyid ON bindings (keyid) WHERE unbound_at IS NULL;
 
 CREATE INDEX ix_evidence_payment ON evidence (gateway_serial);
 

@@ -1,0 +1,16 @@
+"""The stories of the day, each in the file of its subject; DAY lists them."""
+
+from collections.abc import Sequence
+
+from gateway.demo.scenarios import crash, doubt, everyday, limits, outage, requests
+from gateway.demo.stage import Scenario
+
+DAY: Sequence[Scenario] = (
+    *crash.SCENARIOS,
+    *outage.SCENARIOS,
+    *everyday.SCENARIOS,
+    *doubt.SCENARIOS,
+    *requests.SCENARIOS,
+    *limits.SCENARIOS,
+)
+"""In the order of the summary; how they run is decided by what each waits for."""

@@ -1,0 +1,43 @@
+"""summary.json, exactly as scripts read it (api s3)."""
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from gateway.demo.day import Result
+
+
+def document(result: Result, engine: str) -> dict[str, Any]:
+    """The result as the document. `settlement` names the day only: its night is not part of this demo."""
+    return {
+        "ok": result.ok,
+        "version": version("bianmin-gateway"),
+        "elapsed_s": result.elapsed_s,
+        "engine": engine,
+        "bus": "embedded",
+        "scenarios": [
+            {
+                "name": told.title.name,
+                "gateway_serial": told.row.gateway_serial if told.row else None,
+                "states": list(told.row.states) if told.row else [],
+                "evidence": told.row.evidence if told.row else None,
+                "ok": told.row is not None,
+            }
+            for told in result.told
+        ],
+        "books": {
+            name: {"ours_fen": book.ours_fen, "theirs_fen": book.theirs_fen, "equal": book.equal}
+            for name, book in result.books.items()
+        },
+        "settlement": {"account_date": result.account_date},
+        "audit": result.audit,
+    }
+
+
+def write(file: Path, result: Result, engine: str) -> None:
+    """Write it whole or not at all."""
+    half = file.with_suffix(".part")
+    half.write_text(json.dumps(document(result, engine), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    os.replace(half, file)

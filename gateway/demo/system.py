@@ -1,0 +1,194 @@
+"""The demo's processes: simulator, gateway, PostgreSQL where asked for, and the commands that provision them."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from contracts.biller import Adapter
+from contracts.clock import Clock
+from contracts.money import Fen
+from gateway.config import Config, build_env, load_config
+from gateway.core.env import Env, local
+from gateway.core.items import Kept, SetPrices
+from gateway.demo.children import BIANMIN, Child, free_ports
+from gateway.demo.faults import DemoFault
+from gateway.demo.folder import Layout
+from gateway.demo.postgres import DATABASE, USER, Postgres
+from gateway.ops.desk import Desk, open_desk
+from gateway.ops.enrol import ms
+
+START_S = 30.0
+COMMAND_S = 60.0
+RESTARTS = 10
+FEE = Fen(100)
+RATE_PPM = 15_000
+QUICK_SERVICE = "broadband.bill"
+"""Sold with a short send_before and an early reversal, so that the day need not last for minutes."""
+QUICK_SEND_BEFORE_S = 5
+QUICK_REVERSE_AFTER_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A station of the demo. terminal: its terminal.toml, relative to the installation."""
+
+    code: str
+    name: str
+    deposit: Fen
+    terminal: str
+
+
+MAIN = Shop("33078200017", "示范便民服务站", Fen(500_000), "terminal.toml")
+SMALL = Shop("33078200025", "桥头便民服务站", Fen(15_000), "stations/33078200025/terminal.toml")
+"""Its deposit covers four top-ups of 30 yuan with their fees, and no fifth."""
+
+
+class System:
+    """Everything that runs. Use it as `async with System(…)`; leaving ends every child."""
+
+    def __init__(self, layout: Layout, engine: str, clock: Clock, adapters: Mapping[str, Adapter]):
+        self.layout, self.engine, self._clock, self._adapters = layout, engine, clock, adapters
+        self._simulator_port, self._public, self._partner, self._admin = free_ports(4)
+        self._children: list[Child] = []
+        self._gateway: Child | None = None
+        self._postgres: Postgres | None = None
+
+    @property
+    def biller_url(self) -> str:
+        """The simulator's base address."""
+        return f"http://127.0.0.1:{self._simulator_port}"
+
+    @property
+    def gateway_url(self) -> str:
+        """Where terminals connect to."""
+        return f"http://127.0.0.1:{self._public}"
+
+    @property
+    def admin_url(self) -> str:
+        """Health and metrics."""
+        return f"http://127.0.0.1:{self._admin}"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._gateway is not None:
+            self._gateway.stop()
+        for child in reversed(self._children):
+            child.stop()
+        if self._postgres is not None:
+            self._postgres.stop()
+
+    def healthy(self) -> None:
+        """Raises DemoFault naming the log of a child that has ended by itself."""
+        running = [*self._children, self._gateway]
+        for child in running:
+            if child is not None and (code := child.ended()) is not None:
+                raise DemoFault(f"{child.name} ended with exit code {code}", child.log)
+
+    async def start_simulator(self) -> None:
+        """The biller."""
+        notices = f"http://127.0.0.1:{self._partner}/notices/telecom"
+        command = ["sim", "telecom", "--port", str(self._simulator_port), "--book", str(self.layout.book)]
+        child = self._start("simulator", *command, "--notice-url", notices)
+        self._children.append(child)
+        await child.wait_for(r"^listening on ", START_S)
+
+    async def start_postgres(self) -> None:
+        """A cluster of its own."""
+        self._postgres = Postgres(self.layout, self._clock)
+        await self._postgres.start()
+
+    async def install(self) -> None:
+        """`bianmin init`: configuration, pilot CA, database, first station."""
+        store: list[str] = []
+        if self._postgres is not None:
+            host = f"127.0.0.1:{self._postgres.port}"
+            password = str(self._postgres.password_file)
+            store = ["--engine", "postgresql", "--host", host, "--database", DATABASE, "--user", USER]
+            store += ["--password-file", password]
+        await self.command(
+            "init",
+            "init",
+            str(self.layout.installation),
+            *("--listen", f"127.0.0.1:{self._public}", "--partner-port", str(self._partner)),
+            *("--admin-port", str(self._admin), "--telecom-url", self.biller_url, "--fee", FEE.to_yuan()),
+            *("--station", MAIN.code, "--station-name", MAIN.name, *store),
+        )
+
+    async def set_prices(self) -> None:
+        """A newer tariff for QUICK_SERVICE; of one date the greatest version is in force."""
+        async with self.desk() as (desk, env):
+            facts = env.facts_of(QUICK_SERVICE)
+            item = SetPrices(
+                version="QUICK-DEMO",
+                service=QUICK_SERVICE,
+                effective_from=local(ms(self._clock.now()), env.zone).date().isoformat(),
+                fee_fen=FEE.value,
+                min_fen=facts.amount_min.value,
+                max_fen=facts.amount_max.value,
+                rate_ppm=RATE_PPM,
+                send_before_s=QUICK_SEND_BEFORE_S,
+                reverse_after_s=QUICK_REVERSE_AFTER_S,
+            )
+            reply = await desk.run(item)
+            if not isinstance(reply, Kept):
+                raise DemoFault(f"the demo's prices were refused: {reply}")
+
+    async def start_gateway(self) -> None:
+        """Serve; after a kill the lock of the one before may be held for a moment."""
+        for tries_left in reversed(range(RESTARTS)):
+            child = self._start("gateway", "serve", "--config", str(self.layout.config))
+            self._gateway = child
+            try:
+                await child.wait_for(r"^serving on ", START_S)
+            except DemoFault:
+                if not tries_left or "is served already" not in child.said():
+                    raise
+                await self._clock.sleep(0.2)
+            else:
+                return
+
+    def kill_gateway(self) -> int:
+        """kill -9 of every process of the gateway, in the middle of whatever it does. Its process id."""
+        assert self._gateway is not None, "it was started"
+        self._gateway.kill()
+        return self._gateway.pid
+
+    async def add_shop(self, shop: Shop) -> None:
+        """`bianmin station add`, beside the running gateway."""
+        options = ["--name", shop.name, "--operator-name", "赵六", "--config", str(self.layout.config)]
+        await self.command("station-add", "station", "add", shop.code, *options)
+
+    async def deposit(self, shop: Shop) -> None:
+        """`bianmin station deposit`, beside the running gateway."""
+        options = ["--voucher", f"DEMO-{shop.code}", "--outlet", "370001", "--by", "0001"]
+        options += ["--config", str(self.layout.config)]
+        name = f"deposit-{shop.code}"
+        await self.command(name, "station", "deposit", shop.code, shop.deposit.to_yuan(), *options)
+
+    async def command(self, name: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+        """Run one `bianmin` command to its end; what it said. Raises DemoFault naming its log."""
+        child = self._start(name, *arguments)
+        self._children.append(child)
+        try:
+            return await child.done(COMMAND_S, codes)
+        finally:
+            child.stop()
+            self._children.remove(child)
+
+    @asynccontextmanager
+    async def desk(self) -> AsyncIterator[tuple[Desk, Env]]:
+        """The gateway's book, as commands use it."""
+        config = self.config()
+        env = build_env(config, self._adapters)
+        async with open_desk(config, env) as desk:
+            yield desk, env
+
+    def config(self) -> Config:
+        """The installation's configuration."""
+        return load_config(self.layout.config, self._adapters)
+
+    def _start(self, name: str, *arguments: str) -> Child:
+        return Child(f"bianmin {arguments[0]}", [*BIANMIN, *arguments], self.layout.log(name), self._clock)

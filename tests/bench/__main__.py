@@ -1,0 +1,53 @@
+"""`python -m tests.bench [NAME …] [--full]`."""
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.bench import table
+from tests.bench.installation import ROOT
+from tests.bench.machine import look_at_machine
+from tests.bench.options import Options
+from tests.bench.results import NAMES, Latest, Result, tidy, write
+from tests.bench.runs import RUNS, run_quietly
+
+DEADLINE_S = 8 * 60
+OUT = ROOT / "var" / "bench" / "latest.json"
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure the budgets of design s9.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all if none is given")
+    parser.add_argument("--full", action="store_true", help="sizes of the design: takes hours instead of minutes")
+    parser.add_argument("--seconds", type=float, default=15.0, help="how long each load is counted")
+    given = parser.parse_args()
+    unknown = sorted(set(given.names) - set(NAMES))
+    if unknown:
+        parser.error(f"no such result: {', '.join(unknown)}")
+    options = Options(measure_s=given.seconds, full=given.full)
+    wanted = [name for name in NAMES if name in given.names or not given.names]
+    begun = time.monotonic()
+    with TemporaryDirectory(prefix="bmb-") as folder:
+        machine = look_at_machine(Path(folder))
+    results: list[Result] = []
+    for name in wanted:
+        sys.stderr.write(f"[{time.monotonic() - begun:5.0f} s] {name}\n")
+        found = run_quietly(lambda: RUNS[name](options), lambda took: _time_is_left(begun, took, options))  # noqa: B023
+        results += [tidy(result) for result in found]
+    latest = Latest(at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), machine=machine, results=results)
+    write(latest, OUT)
+    print(table.render(machine, results))
+    print(f"\n{OUT.relative_to(ROOT)} written after {time.monotonic() - begun:.0f} s")
+    return 0
+
+
+def _time_is_left(begun: float, took: float, options: Options) -> bool:
+    return options.full or time.monotonic() - begun + took < DEADLINE_S
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""What design s9 asks for, and whether a result reaches it. Nothing here fails a run: it is reported."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.bench.results import Result, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """budget: its text. met: None where the figure to compare with is missing."""
+
+    budget: str
+    met: bool | None
+
+
+def judge(result: Result) -> Verdict:
+    """A result beside its budget."""
+    return _RULES[result.name](result)
+
+
+def _number(value: Setting | None) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _all(*found: bool | None) -> bool | None:
+    return None if None in found else all(found)
+
+
+def _least(value: float | None, least: float) -> bool | None:
+    return None if value is None else value >= least
+
+
+def _most(value: float | None, most: float) -> bool | None:
+    return None if value is None else value <= most
+
+
+def _accept_sqlite(result: Result) -> Verdict:
+    aim = 0.9 if result.settings.get("http_processes") == 2 else 0.8
+    p99 = None
+    if result.per_s and result.p99_ms is not None:
+        p99 = result.p99_ms <= 2 * 64 / result.per_s * 1000
+    return Verdict(f"ratio >= 0.7 of floor (aim {aim}); p99 <= 2 x 64 / rate", _all(_least(result.ratio, 0.7), p99))
+
+
+def _accept_postgres(result: Result) -> Verdict:
+    if result.settings.get("gateways") == 2:
+        # Two gateways, PostgreSQL and the load share this machine's cores; the bar is for a server of its own.
+        return Verdict("two gateways >= 1.6 x one where PostgreSQL has cores of its own", None)
+    return Verdict("ratio >= 0.5 of floor (aim 0.6)", _least(result.ratio, 0.5))
+
+
+def _end_to_end(result: Result) -> Verdict:
+    return Verdict(">= 1,000/s (aim 1,500/s), about 1 ms of CPU each", _least(result.per_s, 1000))
+
+
+def _in_flight(result: Result) -> Verdict:
+    if result.settings.get("answer_ms") == 10_000:
+        lost, more = _number(result.settings.get("lost")), _number(result.settings.get("more_mib"))
+        held = _number(result.settings.get("most_at_biller"))
+        return Verdict(
+            "2,000 in flight, none lost, <= 150 MiB more", _all(_least(held, 2000), _most(lost, 0), _most(more, 150))
+        )
+    return Verdict("within 10 % of concurrency / latency", _least(result.ratio, 0.9))
+
+
+def _dead_neighbour(result: Result) -> Verdict:
+    return Verdict("p99 rises by < 20 %", None if result.ratio is None else result.ratio < 1.2)
+
+
+def _growth(result: Result) -> Verdict:
+    commit = _number(result.settings.get("commit_ratio"))
+    return Verdict(
+        "accept and commit p99 <= 1.2 x those with 10,000", _all(_most(result.ratio, 1.2), _most(commit, 1.2))
+    )
+
+
+def _idle(result: Result) -> Verdict:
+    return Verdict("<= 150 MiB idle", _most(_number(result.settings.get("pss_mib")), 150))
+
+
+def _start_up(result: Result) -> Verdict:
+    ready, shown = _number(result.settings.get("ready_ms")), _number(result.settings.get("help_ms"))
+    return Verdict("ready <= 1.5 s, --help <= 0.2 s", _all(_most(ready, 1500), _most(shown, 200)))
+
+
+_RULES: Mapping[str, Callable[[Result], Verdict]] = {
+    "accept_sqlite": _accept_sqlite,
+    "accept_postgres": _accept_postgres,
+    "end_to_end_embedded": _end_to_end,
+    "in_flight_100ms": _in_flight,
+    "dead_neighbour": _dead_neighbour,
+    "growth_10m": _growth,
+    "idle_memory": _idle,
+    "start_up": _start_up,
+}

@@ -1,0 +1,137 @@
+"""growth_10m: acceptance and commit times of the engine with many payments stored against few, and the log's size."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.core.env import Env
+from gateway.store.sqlite.checkpoint import Checkpointer
+from gateway.store.sqlite.engine import SqliteEngine
+from tests.bench import floor
+from tests.bench.billers import service_of
+from tests.bench.books import BATCH, fill_sqlite, must, open_engine
+from tests.bench.installation import installation
+from tests.bench.options import Options
+from tests.bench.percentiles import percentile
+from tests.bench.quiet import Window, mark
+from tests.bench.requests import Order
+from tests.bench.results import Reference, Result
+
+ORDER = Order(service=service_of("bench_hold"), first_account=100_000_000)
+FEW = 10_000
+MANY, MANY_FULL = 100_000, 10_000_000
+BATCHES = 400
+FILL_LIMIT_S = 75.0
+"""The short run stops filling then: it tells a trend, `--full` the budget."""
+
+
+class TimedEngine(SqliteEngine):
+    """Notes how long its commits take, in seconds."""
+
+    def __init__(self, path: Path, units: Any, env: Env) -> None:
+        super().__init__(path, units, env)
+        self.commits: list[float] = []
+
+    def _commit(self) -> None:
+        begun = time.perf_counter()
+        super()._commit()
+        self.commits.append(time.perf_counter() - begun)
+
+
+@dataclass(slots=True)
+class Times:
+    """Milliseconds of batches and of their commits; wal_mib: the largest log seen."""
+
+    batches: list[float] = field(default_factory=list)
+    commits: list[float] = field(default_factory=list)
+    wal_mib: float = 0.0
+
+    @property
+    def per_s(self) -> float:
+        """Payments a second within these batches."""
+        return BATCH * len(self.batches) / sum(self.batches) * 1000
+
+
+class Book:
+    """One book that grows. Checkpoints run beside it, as the writer process has them run."""
+
+    def __init__(self, engine: TimedEngine, source: floor.ItemSource) -> None:
+        self._engine, self._source = engine, source
+        self._checkpointer = Checkpointer(engine.path)
+        self._checkpointer.start()
+        self.stored = 0
+
+    def close(self) -> None:
+        """End the checkpoints."""
+        self._checkpointer.stop()
+
+    def accept(self) -> float:
+        """One batch; how long it took, in seconds."""
+        batch = self._source.batch()
+        begun = time.perf_counter()
+        replies = self._engine.execute(batch).replies
+        spent = time.perf_counter() - begun
+        self._checkpointer.committed()
+        self.stored += len(must(replies, "Taken"))
+        return spent
+
+    def fill(self, count: int, limit_s: float | None) -> None:
+        """Until so many payments are stored, or the time is over."""
+        begun = time.perf_counter()
+        while self.stored < count and (limit_s is None or time.perf_counter() - begun < limit_s):
+            self.accept()
+
+    def measure(self) -> Times:
+        """Some batches."""
+        times = Times()
+        self._engine.commits.clear()
+        for _ in range(BATCHES):
+            times.batches.append(self.accept() * 1000)
+            times.wal_mib = max(times.wal_mib, self._checkpointer.log_bytes() / 2**20)
+        times.commits = [seconds * 1000 for seconds in self._engine.commits]
+        return times
+
+
+def measure(options: Options) -> list[Result]:
+    """Accept batches at few, then at many payments stored."""
+    with installation(["bench_hold"]) as house:
+        fill_sqlite(house)
+        samples = floor.sample_requests(house, ORDER, 500)
+        engine = open_engine(house.database, house.env, TimedEngine)
+        assert isinstance(engine, TimedEngine)
+        book = Book(engine, floor.ItemSource(samples, ORDER))
+        try:
+            book.fill(FEW, None)
+            with Window() as at_few:
+                few = book.measure()
+            book.fill(MANY_FULL if options.full else MANY, None if options.full else FILL_LIMIT_S)
+            with Window() as at_many:
+                many = book.measure()
+        finally:
+            book.close()
+            engine.close()
+        size_mib = house.database.stat().st_size / 2**20
+    commit_ratio = percentile(many.commits, 99) / percentile(few.commits, 99)
+    result = Result(
+        name="growth_10m",
+        settings={
+            "stored": book.stored,
+            "compared_with": FEW,
+            "batch": BATCH,
+            "p99_ms_few": percentile(few.batches, 99),
+            "commit_p99_ms": percentile(many.commits, 99),
+            "commit_p99_ms_few": percentile(few.commits, 99),
+            "commit_ratio": commit_ratio,
+            "p50_ms_few": percentile(few.batches, 50),
+            "wal_max_mib": round(max(few.wal_mib, many.wal_mib), 1),
+            "database_mib": round(size_mib, 1),
+        },
+        per_s=many.per_s,
+        p50_ms=percentile(many.batches, 50),
+        p99_ms=percentile(many.batches, 99),
+        cpu_s_per_1000=at_many.spent.ours_s / (BATCHES * BATCH) * 1000,
+    )
+    louder = max((at_few.spent, at_many.spent), key=lambda spent: max(spent.foreign_cores, spent.steal_cores))
+    ratio = percentile(many.batches, 99) / percentile(few.batches, 99)
+    return [mark(result, louder).compared(Reference(name="few_stored", per_s=few.per_s)).with_ratio(ratio)]

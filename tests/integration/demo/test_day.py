@@ -1,0 +1,114 @@
+"""The whole day, on both engines, as a user runs it; and its end, however it comes."""
+
+import json
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.demo.running import BIANMIN, Demo, demo
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+DAY_S, READY_S, GONE_S = 250.0, 120.0, 40.0
+PAID = ["RESERVED", "SENT", "SUCCESS"]
+DOUBT = ["RESERVED", "SENT", "UNKNOWN"]
+STORIES: dict[str, tuple[list[str], str | None]] = {
+    "bill-query-and-pay": (PAID, "reply"),
+    "topup-phone-accepted-then-notice": (PAID, "notice"),
+    "declined": (["RESERVED", "SENT", "FAILED"], "reply"),
+    "lost-answer-resolved": ([*DOUBT, "SUCCESS"], "query"),
+    "lost-answer-never-known": (DOUBT, None),
+    "repeat-in-doubt-confirmed": (PAID, "notice"),
+    "partial-success": (PAID, "notice"),
+    "duplicate-request": (PAID, "notice"),
+    "tombstoned-late-request": ([], None),
+    "replayed-nonce": (PAID, "notice"),
+    "forged-signature": ([], None),
+    "overspend-refused": (PAID, "notice"),
+    "expired-unsent": (["RESERVED", "FAILED"], "clock"),
+    "reversal-ack-lost": ([*DOUBT, "REVERSING", "REVERSED"], "reply"),
+    "cancel": ([*PAID, "CANCELLING", "CANCELLED"], "reply"),
+    "killed-in-flight": ([*DOUBT, "SUCCESS"], "query"),
+    "killed-before-sending": (PAID, "notice"),
+}
+"""Every story the demo must tell, and how it goes; `biller-down-sent-again` is judged apart: how often it is refused
+depends on the machine."""
+
+
+def check_summary(run: Demo, engine: str) -> None:
+    summary: dict[str, Any] = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
+    members = {"ok", "version", "elapsed_s", "engine", "bus", "scenarios", "books", "settlement", "audit"}
+    assert set(summary) == members
+    assert summary["ok"] is True, run.text()
+    assert (summary["engine"], summary["bus"]) == (engine, "embedded")
+    rows = {row["name"]: row for row in summary["scenarios"]}
+    assert len(rows) == len(summary["scenarios"])
+    down = rows.pop("biller-down-sent-again")
+    assert down["ok"]
+    assert down["states"][:4] == ["RESERVED", "SENT"] * 2
+    assert down["states"][-2:] == ["SENT", "SUCCESS"]
+    assert {name: (row["states"], row["evidence"]) for name, row in rows.items()} == STORIES
+    for row in rows.values():
+        assert set(row) == {"name", "gateway_serial", "states", "evidence", "ok"}
+        assert row["ok"] is True
+        assert (row["gateway_serial"] is None) == (not row["states"])
+    (book,) = summary["books"].values()
+    assert set(summary["books"]) == {"telecom"}
+    assert book["equal"] is True
+    assert book["ours_fen"] == book["theirs_fen"] == 74_972
+    assert summary["audit"]["ok"] is True
+    assert len(summary["audit"]["checks"]) >= 19
+    assert set(summary["settlement"]) == {"account_date"}
+
+
+def test_the_day_on_sqlite(tmp_path: Path) -> None:
+    """It ends by itself, leaves nothing running, and writes nowhere but in its folder."""
+    elsewhere = tmp_path / "elsewhere"
+    with demo(tmp_path / "demo", elsewhere, "--exit") as run:
+        assert run.process.wait(DAY_S) == 0, run.text()
+        assert run.family() == {}
+        check_summary(run, "sqlite")
+        text = run.text()
+    assert list(elsewhere.iterdir()) == []
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["demo", "elsewhere", "elsewhere.out"]
+    assert "✗" not in text
+    assert text.count("✓") >= len(STORIES) * 2
+
+
+@pytest.mark.postgres
+def test_the_day_on_postgres_goes_on_until_ctrl_c(tmp_path: Path) -> None:
+    """ENGINE=postgres, as make passes it on; the shop's command works on the running system."""
+    borrowed = set(Path(tempfile.gettempdir()).glob("bianmin-demo-*"))
+    with demo(tmp_path / "demo", tmp_path / "elsewhere", env={"ENGINE": "postgres"}) as run:
+        run.wait_for("until Ctrl-C", DAY_S)
+        check_summary(run, "postgres")
+        terminal = ["terminal", "balance", "--json", "--config", str(run.folder / "gateway" / "terminal.toml")]
+        said = subprocess.run([*BIANMIN, *terminal], capture_output=True, timeout=60, check=True)
+        assert json.loads(said.stdout)["reserved_fen"] == 3_100
+        run.process.send_signal(signal.SIGINT)
+        assert run.process.wait(GONE_S) == 0, run.text()
+        assert run.family() == {}
+    assert set(Path(tempfile.gettempdir()).glob("bianmin-demo-*")) == borrowed
+
+
+def test_kill_9_of_the_demo_ends_its_children(tmp_path: Path) -> None:
+    """Nobody is left to clean up: the kernel tells the children."""
+    with demo(tmp_path / "demo", tmp_path / "elsewhere", "--exit") as run:
+        run.wait_for("营业 The day", READY_S)
+        assert len(run.family()) >= 3
+        run.process.kill()
+        run.process.wait(GONE_S)
+        run.wait_gone(GONE_S)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_it_sets_up(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    with demo(tmp_path / "demo", tmp_path / "elsewhere", "--exit") as run:
+        run.wait_for("✓ 启动收费单位模拟器", READY_S)
+        run.process.send_signal(number)
+        assert run.process.wait(GONE_S) == code, run.text()
+        assert run.family() == {}
+        assert not (run.folder / "summary.json").exists()

@@ -1,0 +1,166 @@
+"""Log lines: a closed set of events and keys, and nothing that must not be shown."""
+
+import ast
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from gateway import log
+
+SERIAL = "2026112406H0P4QWR2D3RMF7"
+ACCOUNT = "13805790001"
+SECRET = "Canary-Secret-0123456789"
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    found: list[str] = []
+    log.configure("debug", strict=True, write=found.append)
+    yield found
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if type(handler).__module__ == "gateway.log":
+            root.removeHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("bianmin").setLevel(logging.NOTSET)
+
+
+def test_a_line_is_one_json_document(lines: list[str]) -> None:
+    log.logger().info("pay.sent", gateway_serial=SERIAL, biller="telecom", attempt=1, cause=None)
+    (line,) = lines
+    assert line.endswith("\n")
+    found = json.loads(line)
+    assert found.pop("timestamp").endswith("Z")
+    assert found == {
+        "event": "pay.sent",
+        "level": "info",
+        "gateway_serial": SERIAL,
+        "biller": "telecom",
+        "attempt": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "keys"),
+    [
+        ("pay.unheard-of", {}),
+        (SECRET, {}),
+        ("pay.sent", {"password": SECRET}),
+        ("pay.sent", {"biller_account": ACCOUNT}),
+        ("pay.sent", {"gateway_serial": ACCOUNT}),
+        ("pay.sent", {"biller": ACCOUNT}),
+        ("pay.sent", {"amount_fen": 1.5}),
+        ("pay.sent", {"amount_fen": True}),
+        ("pay.sent", {"attempt": ACCOUNT}),
+        ("pay.sent", {"state_to": SECRET}),
+    ],
+)
+def test_anything_else_is_refused_aloud_in_tests(event: str, keys: dict[str, object], lines: list[str]) -> None:
+    with pytest.raises(log.LogRefused):
+        log.logger().info(event, **keys)
+    with pytest.raises(log.LogRefused):
+        logging.getLogger("bianmin.flow").warning(event, extra=keys)
+    assert not lines
+
+
+def test_in_production_it_is_replaced_and_counted(lines: list[str]) -> None:
+    log.configure("info", write=lines.append)
+    before = log.refusals.count
+    log.logger().info("pay.sent", password=SECRET)
+    log.logger().info(SECRET, cause=ACCOUNT)
+    assert log.refusals.count == before + 2
+    assert [json.loads(line)["event"] for line in lines] == ["log.refused", "log.refused"]
+    assert SECRET not in "".join(lines)
+    assert ACCOUNT not in "".join(lines)
+
+
+def test_accounts_are_cut_to_four_digits_and_our_serials_stay(lines: list[str]) -> None:
+    log.logger().error("claim.failed", cause=f"{ACCOUNT} {SERIAL}")
+    assert json.loads(lines[0])["cause"] == f"***0001 {SERIAL}"
+
+
+@pytest.mark.parametrize("text", [f"x{ACCOUNT}y", f"{ACCOUNT},{ACCOUNT}", f"'{ACCOUNT}'", f"{SERIAL}{ACCOUNT}"])
+def test_an_account_is_found_wherever_it_stands(text: str) -> None:
+    assert ACCOUNT not in log.mask(text)
+
+
+def raise_with_secrets() -> None:
+    """Locals hold what must not be shown; the exception's own text holds an account."""
+    password = SECRET
+    raise ValueError(f"no such account {ACCOUNT}, {len(password)}")
+
+
+def test_the_canary(lines: list[str]) -> None:
+    """A secret, a key and an account number through every way in; none comes out."""
+    secret = log.Secret(SECRET)
+    speak = log.logger()
+    speak.info("pay.sent", cause=secret)
+    speak.info("pay.sent", cause=f"{secret} {secret!r} {secret!s}")
+    speak.info("pay.sent", cause={"key": secret, "account": ACCOUNT})
+    speak.info("pay.sent", cause=f"{SECRET} {ACCOUNT}".encode())
+    speak.info("pay.sent", outcome=[secret, ACCOUNT])
+    structlog.contextvars.bind_contextvars(cause=f"account {ACCOUNT}")
+    speak.info("pay.sent")
+    structlog.contextvars.clear_contextvars()
+    try:
+        raise_with_secrets()
+    except ValueError as error:
+        speak.error("chore.failed", exc_info=error)
+        logging.getLogger("bianmin.store").exception("unit.failed")
+        logging.getLogger("aiohttp.server").exception("Error handling request of %s", ACCOUNT)
+    logging.getLogger("asyncio").warning("%s %s", ACCOUNT, secret)
+    logging.getLogger("bianmin.http").warning("store.busy", extra={"cause": f"{ACCOUNT}", "trace_id": "t-1"})
+    written = "".join(lines)
+    assert len(lines) == 11
+    assert SECRET not in written
+    assert ACCOUNT not in written
+    assert ACCOUNT[:-4] not in written
+    assert "raise_with_secrets" not in written, "places are files and lines"
+    assert "test_log.py" in written
+
+
+def test_other_packages_speak_through_us(lines: list[str]) -> None:
+    logging.getLogger("asyncio").warning("executing took %s seconds", 3)
+    logging.getLogger("asyncio").info("not heard")
+    (line,) = lines
+    assert json.loads(line)["event"] == "library.spoke"
+    assert json.loads(line)["cause"] == "asyncio: executing took 3 seconds"
+
+
+def test_levels(lines: list[str]) -> None:
+    log.configure("warning", strict=True, write=lines.append)
+    log.logger().info("pay.sent")
+    logging.getLogger("bianmin.store").info("unit.redone")
+    assert not lines
+    log.logger().warning("pay.sent")
+    logging.getLogger("bianmin.store").warning("unit.redone")
+    assert len(lines) == 2
+
+
+def test_every_event_that_the_gateway_speaks_is_in_the_list() -> None:
+    spoken: set[str] = set()
+    for path in (Path(__file__).parents[3] / "gateway").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in ("debug", "info", "warning", "error", "exception")
+                and node.args
+                and isinstance(node.args[0], ast.Constant)
+                and isinstance(node.args[0].value, str)
+            ):
+                spoken.add(node.args[0].value)
+    assert len(spoken) > 10
+    assert spoken <= log.EVENTS
+
+
+def test_events_are_nouns_and_verbs() -> None:
+    for event in log.EVENTS:
+        noun, _, verb = event.partition(".")
+        assert noun.isalpha()
+        assert verb.isalpha()
