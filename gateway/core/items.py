@@ -144,6 +144,8 @@ class Judge(Item, frozen=True, kw_only=True):
     """Evidence about one order: from a call (attempt_id), a query, a notice, a file, or recovery ("clock").
 
     The order is named by our serials, or by (biller, partner_serial); a notice also says account and amount.
+    asked_at: of a question, when it was taken (Question.asked_at): an absence is as old as its question (M6), however
+    late its answer is judged. None: now; of a call, its claim.
     """
 
     source: str  # reply, query, notice, file, clock
@@ -156,6 +158,7 @@ class Judge(Item, frozen=True, kw_only=True):
     attempt_id: str | None = None
     biller_account: str | None = None
     amount_fen: int | None = None
+    asked_at: int | None = None
     trace_id: str = ""
 
 
@@ -354,11 +357,12 @@ class Swept(Reply, frozen=True, kw_only=True):
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """One due question: an order, its payment, and of an undo the order it undoes."""
+    """One due question: an order, its payment, and of an undo the order it undoes. asked_at goes into its Judge."""
 
     order: Order
     payment: Payment
     original: Order | None
+    asked_at: int | None = None
 
 
 class Questions(Reply, frozen=True, kw_only=True):

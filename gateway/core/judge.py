@@ -8,7 +8,7 @@ from contracts.outcomes import Reason
 from contracts.states import Event, OrderEvent, OrderKind, OrderState, State
 from gateway.core.effects import Effects
 from gateway.core.moves import Facts
-from gateway.core.pieces import PAYING, UNDECIDED, Piece, absent_is_final, result_is_overdue
+from gateway.core.pieces import PAYING, UNDECIDED, UNDOING, Piece, absent_is_final, result_is_overdue
 from gateway.core.rows import Order, Payment
 
 __all__ = ["PAYING", "UNDECIDED", "Judging", "Piece", "absent_is_final"]
@@ -40,7 +40,7 @@ class Judging(Effects):
                 return self.apply(piece, order, payment, OrderEvent.ACCEPTED)
             case "NotSent" if piece.current and piece.source == "reply":
                 return self.apply(piece, order, payment, OrderEvent.NOT_SENT)
-            case "Absent" if absent_is_final(order, facts, now) and not overdue:
+            case "Absent" if absent_is_final(order, facts, now, piece.asked_at) and not overdue:
                 return self.apply(piece, order, payment, OrderEvent.ABSENT_FINAL, reason=Reason.ABSENT)
             case "Undone":
                 return self._undone(piece, order, payment)
@@ -94,20 +94,21 @@ class Judging(Effects):
     def _undoing(self, piece: Piece, order: Order, payment: Payment, facts: FlowFacts) -> str:
         """Answers about a REVERSE or CANCEL (M8) or a WRITE_CONFIRM."""
         answer, now, reverse = piece.answer, self._mover.now, order.kind == OrderKind.REVERSE
+        undo = OrderKind(order.kind) in UNDOING  # of a card's confirmation these three would say nothing
         match answer.kind:
-            case "Undone":
+            case "Undone" if undo:
                 return self.apply(piece, order, payment, OrderEvent.REVERSED if reverse else OrderEvent.CANCELLED)
             case "Paid" if order.kind == OrderKind.WRITE_CONFIRM:
                 return self.apply(piece, order, payment, OrderEvent.WROTE)
-            case "StillPaid":
+            case "StillPaid" if undo:
                 return self._still_paid(piece, order, payment, facts)
-            case "NeverPaid":
+            case "NeverPaid" if undo:
                 return self._never_paid(piece, order, payment, facts)
             case "NotUndone" | "Declined":
                 return self.apply(piece, order, payment, OrderEvent.REFUSED)
             case "NotSent" if piece.current and piece.source == "reply":
                 return self.apply(piece, order, payment, OrderEvent.NOT_SENT)
-            case "Absent" if absent_is_final(order, facts, now):
+            case "Absent" if absent_is_final(order, facts, now, piece.asked_at):
                 return self.apply(piece, order, payment, OrderEvent.ABSENT_FINAL, reason=Reason.ABSENT)
             case _ if self._is_lost(piece, order):
                 return self.apply(piece, order, payment, OrderEvent.LOST)
@@ -147,7 +148,7 @@ class Judging(Effects):
     def _never_paid(self, piece: Piece, order: Order, payment: Payment, facts: FlowFacts) -> str:
         """ "Original not found" counts only between the ages of M6, and then says something about PAY."""
         primary = self._primary(payment)
-        if not absent_is_final(primary, facts, self._mover.now):
+        if not absent_is_final(primary, facts, self._mover.now, piece.asked_at):
             return (
                 self.apply(piece, order, payment, OrderEvent.LOST)
                 if piece.current

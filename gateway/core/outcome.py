@@ -128,6 +128,7 @@ def _judge_one(item: Judge, order: Order, payment: Payment, mover: Mover) -> Jud
         answer=item.answer,
         record_id=record_id,
         current=current,
+        asked_at=attempt.claimed_at if attempt is not None else item.asked_at,
     )
     judging = Judging(mover)
     if not _speaks_of(item, payment):

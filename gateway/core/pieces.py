@@ -28,13 +28,17 @@ PAY_EVENTS: Mapping[OrderEvent, Event] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """One piece of evidence on its way through the tables. current: it speaks of the order's newest attempt."""
+    """One piece of evidence on its way through the tables.
+
+    current: it speaks of the order's newest attempt. asked_at: the answer is not older than this, None: than now.
+    """
 
     evidence_id: str
     source: str
     answer: Answer
     record_id: str | None
     current: bool = True
+    asked_at: int | None = None
 
     def facts(self, reason: str | None = None) -> Facts:
         """What goes into order, payment and postings."""
@@ -50,14 +54,17 @@ class Piece:
         )
 
 
-def absent_is_final(order: Order, facts: FlowFacts, now: int) -> bool:
-    """M6: "no such payment" is evidence only between the two ages, counted from the last moment a byte could leave."""
+def absent_is_final(order: Order, facts: FlowFacts, now: int, asked_at: int | None = None) -> bool:
+    """M6: "no such payment" is evidence only between the two ages, counted from the last moment a byte could leave.
+
+    It must have been old enough when it was asked, and not too old now: the answer was given somewhere between.
+    """
     if order.send_by is None:
         return False
-    age = now - order.send_by
-    if age < facts.absent_final_after_s * 1000:
+    asked = now if asked_at is None else min(asked_at, now)
+    if asked - order.send_by < facts.absent_final_after_s * 1000:
         return False
-    return facts.absent_void_after_s is None or age < facts.absent_void_after_s * 1000
+    return facts.absent_void_after_s is None or now - order.send_by < facts.absent_void_after_s * 1000
 
 
 def result_is_overdue(order: Order, now: int) -> bool:

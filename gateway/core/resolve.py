@@ -75,7 +75,7 @@ def _take(order: Order, item: TakeQuestions, mover: Mover, reply: Questions) -> 
         reply.repeats.append(order)
     elif Can.QUERY_RESULT in manifest.can:
         original = book.get(Order, order.original_serial) if order.original_serial else None
-        reply.questions.append(Question(order=order, payment=payment, original=original))
+        reply.questions.append(Question(order=order, payment=payment, original=original, asked_at=now))
 
 
 def _rung(order: Order, payment: Payment, facts: FlowFacts, now: int) -> int:

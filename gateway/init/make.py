@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +24,7 @@ from gateway.core.items import RegisterCertificate, SetPrices
 from gateway.init.text import Plan, config_text
 from gateway.ops.desk import Desk, open_desk, reachable
 from gateway.ops.enrol import Applicant, add_item, make_station_files, ms, terminal_text
+from gateway.ops.folders import made_whole
 from gateway.ops.register import need
 from gateway.store.migrations.upgrade import upgrade
 
@@ -37,20 +36,8 @@ def make(plan: Plan, adapters: Mapping[str, Adapter], now: datetime) -> Config:
 
     Raises FileExistsError, ConfigError, StoreError, and NotSo where a PostgreSQL database holds this station already.
     """
-    if plan.folder.exists() or plan.folder.is_symlink():
-        raise FileExistsError(17, "it exists; nothing is overwritten", str(plan.folder))
-    parent = plan.folder.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{plan.folder.name}-", dir=parent))
-    try:
-        _fill(made, plan, adapters, now)
-        # rename() would replace an empty folder that somebody made meanwhile; that one is not ours to take.
-        if plan.folder.exists():
-            raise FileExistsError(17, "it exists; nothing is overwritten", str(plan.folder))
-        made.rename(plan.folder)
-    except BaseException:
-        shutil.rmtree(made)
-        raise
+    with made_whole(plan.folder) as folder:
+        _fill(folder, plan, adapters, now)
     return load_config(plan.folder / "bianmin.toml", adapters)
 
 

@@ -1,12 +1,9 @@
 """Registering a station in book and files together: both, or neither."""
 
 import shutil
-import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-import click
 
 from certs.certificates import Certificate
 from certs.pilot import Authority, write_certificate
@@ -14,6 +11,7 @@ from gateway.config import Config
 from gateway.core.items import Kept, Refusal
 from gateway.ops.desk import Desk
 from gateway.ops.enrol import Applicant, add_item, make_station_files, ms, terminal_text
+from gateway.ops.folders import made_whole
 from gateway.ops.shared import NotSo
 from gateway.store.port import StoreError
 
@@ -66,17 +64,9 @@ async def register(
 
 def make_folder(folder: Path, config: Config, applicant: Applicant, issuing: Authority, now: datetime) -> Certificate:
     """The shop's folder, whole or not at all: key, password, certificates, terminal.toml."""
-    if folder.exists():
-        raise click.UsageError(f"{folder} exists; nothing is overwritten")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with made_whole(folder) as made:
         certificate = make_station_files(made, applicant, issuing, now)
         (made / "root.cert.pem").write_bytes(config.keys.root_cert_file.read_bytes())
         write_certificate(made / "issuing.cert.pem", issuing.certificate)
         (made / "terminal.toml").write_text(terminal_text(config, applicant.terminal_id, trust=""), encoding="utf-8")
-        made.rename(folder)
-    except BaseException:
-        shutil.rmtree(made)
-        raise
     return certificate

@@ -14,7 +14,7 @@ from tests.bench.installation import Installation, command, write_config
 from tests.bench.processes import end_family, family, memory_mib, processes
 from tests.stand.ports import free_port
 
-START_LIMIT_S = 20
+START_LIMIT_S = 60
 STOP_PATIENCE_S = 3.0
 
 

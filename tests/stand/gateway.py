@@ -22,7 +22,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from adapters.telecom import ADAPTER, Config
+from adapters.telecom import ADAPTER
+from adapters.telecom.config import Config
 from adapters.telecom.adapter import Telecom
 from certs.certificates import Certificate
 from certs.core.profile import Refused, ReplyHead, ReplyProof, verify_reply

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from contracts.states import HOLDING
 from gateway.core.accounts import AVAILABLE, RESERVED
 from gateway.core.rows import Balance
+from gateway.ops.audit.about import About
 from gateway.ops.audit.report import Checked, Findings
-from gateway.ops.audit.run import About
 from gateway.ops.audit.streams import all_rows, is_in, records
 from gateway.store.port import Snapshot
 

@@ -14,9 +14,9 @@ from gateway.core.rows import (
     Voucher,
 )
 from gateway.ops.audit import attempts, legs, proof, standing
+from gateway.ops.audit.about import About
 from gateway.ops.audit.dossier import Booked, Dossier, Rules
 from gateway.ops.audit.report import Checked, Findings
-from gateway.ops.audit.run import About
 from gateway.ops.audit.streams import Groups, all_rows, columns
 from gateway.store.port import Snapshot
 

@@ -4,9 +4,9 @@
 
 from collections.abc import Sequence
 
+from gateway.ops.audit.about import About
 from gateway.ops.audit.report import Checked
 from gateway.ops.audit.ruled import Rule, run_rule
-from gateway.ops.audit.run import About
 from gateway.store.port import Snapshot
 
 _SAME_KEY = "k.institution_code = p.institution_code AND k.key = p.idempotency_key"

@@ -8,8 +8,8 @@ import msgspec
 
 from contracts.bus import OrderMessage, ResultMessage
 from contracts.states import State
+from gateway.ops.audit.about import About
 from gateway.ops.audit.report import Checked, Findings
-from gateway.ops.audit.run import About
 from gateway.ops.audit.streams import records
 from gateway.store.port import Snapshot
 

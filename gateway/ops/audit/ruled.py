@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.states import OPEN
+from gateway.ops.audit.about import About
 from gateway.ops.audit.report import Checked, Findings
-from gateway.ops.audit.run import About
 from gateway.ops.audit.streams import is_in, records
 from gateway.store.port import Snapshot
 

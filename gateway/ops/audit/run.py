@@ -1,35 +1,21 @@
 """Running the checks: one snapshot, one after the other, in slices."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from gateway.clock import SystemClock, now_ms
 from gateway.core.env import Env
+from gateway.ops.audit import balances, dossiers, keys, messages, ruled, sealed
+from gateway.ops.audit.about import About, Auditor
 from gateway.ops.audit.report import Checked, Report, make_report
 from gateway.store.port import Snapshot
 
 T = TypeVar("T")
 GROUP = "bianmin.audits"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """What checks may lean on besides the book. env None: what only adapters declare is inferred from the book.
-
-    now_ms: only warnings depend on it, never a violation.
-    """
-
-    env: Env | None = None
-    now_ms: int
-
-
-Auditor = Callable[[Snapshot, About], Awaitable[Sequence[Checked]]]
-"""A part of the audit: reads the snapshot, may be several checks. Other rooms: entry points `bianmin.audits`."""
 
 
 class HasSnapshot(Protocol):
@@ -42,8 +28,6 @@ class HasSnapshot(Protocol):
 
 def auditors() -> list[Auditor]:
     """The gateway's own parts, then other rooms' by name."""
-    from gateway.ops.audit import balances, dossiers, keys, messages, ruled, sealed
-
     own: list[Auditor] = [
         ruled.check,
         balances.check,

@@ -10,8 +10,8 @@ from certs.core.certificates import Certificate, CertificateError, Role, parse_c
 from certs.core.signatures import holds
 from gateway.core.env import rfc3339
 from gateway.core.rows import Record, Seal
+from gateway.ops.audit.about import About
 from gateway.ops.audit.report import Checked, Findings
-from gateway.ops.audit.run import About
 from gateway.ops.audit.streams import all_rows, columns, records
 from gateway.store.port import Snapshot
 from gateway.store.shapes import shape_of

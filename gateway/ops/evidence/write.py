@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import shutil
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from certs.core.seals import Side
 from gateway.core.env import rfc3339
 from gateway.core.rows import Seal
 from gateway.ops.evidence.collect import Bundle, Place
+from gateway.ops.folders import made_whole
 
 # The order of a record's own encoding (certs.core.seals.record_bytes).
 FIELDS = ("record_id", "kind", "received_at", "base", "signature", "body", "keyid")
@@ -21,16 +20,8 @@ FIELDS = ("record_id", "kind", "received_at", "base", "signature", "body", "keyi
 
 def write_bundle(bundle: Bundle, folder: Path, *, root: Path, issuing: Path) -> None:
     """Write the folder, which must not exist; it appears whole or not at all. Raises FileExistsError, OSError."""
-    if folder.exists():
-        raise FileExistsError(17, "it exists; nothing is overwritten", str(folder))
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
-    try:
+    with made_whole(folder) as made:
         _fill(bundle, made, root=root, issuing=issuing)
-        made.rename(folder)
-    except BaseException:
-        shutil.rmtree(made)
-        raise
 
 
 def _fill(bundle: Bundle, folder: Path, *, root: Path, issuing: Path) -> None:

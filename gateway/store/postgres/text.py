@@ -104,9 +104,9 @@ def write(updates: tuple[Shape, ...], inserts: tuple[Shape, ...]) -> str:
     """One statement that updates tables and inserts into tables; gives how many rows each update met.
 
     Parameters: per update all MUTABLE columns, the key, the guard; per insert all columns. Not only the columns that
-    change: PostgreSQL sees by itself which indexes an update leaves alone, and each text is planned once. Checks of foreign
-    keys run when the whole statement is done, so the order of tables does not matter; but a row that leaves a unique
-    index must do so before another enters it, so an insert waits for the update of its own table.
+    change: PostgreSQL sees by itself which indexes an update leaves alone, and each text is planned once. Checks of
+    foreign keys run when the whole statement is done, so the order of tables does not matter; but a row that leaves a
+    unique index must do so before another enters it, so an insert waits for the update of its own table.
     """
     parts: list[str] = []
     first = 1

@@ -300,6 +300,38 @@ async def test_a_commit_that_no_standby_confirmed_is_in_doubt() -> None:
         assert caught.value.in_doubt
 
 
+async def test_what_was_found_again_waits_for_the_standby_too() -> None:
+    """The connection dies while its commit waits for a stand-by. Done again, the items find their own rows; those
+    are on this server alone, and a commit that writes nothing would not wait for any other."""
+    with PostgresServer() as server:
+        await asyncio.to_thread(server.template, "book", build)
+        book = PostgresBook(server.dsn("book"))
+        await asyncio.to_thread(server.run_sql, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        await asyncio.to_thread(server.run_sql, "ALTER DATABASE book SET synchronous_commit = on")
+        await asyncio.to_thread(server.run_sql, "SELECT pg_reload_conf()")
+        waits = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        async with book.open(connections=1, standby_hosts=("127.0.0.1:1",)) as store:
+            work = asyncio.ensure_future(store.run(pay(1)))
+            assert await _shows(server, f"SELECT count(*) {waits}", "1")
+            await asyncio.to_thread(server.run_sql, f"SELECT pg_terminate_backend(pid) {waits}")
+            await asyncio.sleep(0.5)
+            assert await _shows(server, f"SELECT count(*) {waits}", "1")
+            assert not work.done()
+            await asyncio.to_thread(server.run_sql, "ALTER SYSTEM SET synchronous_standby_names = ''")
+            await asyncio.to_thread(server.run_sql, "SELECT pg_reload_conf()")
+            assert (await work).text == serial(1)
+        assert await whole(book) == 1
+
+
+async def _shows(server: PostgresServer, sql: str, expected: str) -> bool:
+    """Whether a query gives this within some seconds."""
+    for _ in range(100):
+        if await asyncio.to_thread(server.run_sql, sql) == expected:
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
 async def test_a_read_unit_runs_in_a_transaction_that_cannot_write(postgres_book: PostgresBook) -> None:
     async with postgres_book.open() as store:
         found: list[str] = []

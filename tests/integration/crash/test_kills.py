@@ -81,4 +81,3 @@ def test_all_kills(tmp_path: Path) -> None:
         stand.deposit("900000", "V1")
         kill_loop(stand, WARM_KILLS, full=False)
         kill_loop(stand, FULL_KILLS, full=True)
-

@@ -143,7 +143,7 @@ async def test_a_child_that_fails_names_its_log(tmp_path: Path) -> None:
 
 
 async def test_a_child_that_is_not_ready_is_not_waited_for(tmp_path: Path) -> None:
-    child = Child("thing", [sys.executable, "-c", "input()"], tmp_path / "thing.log", SystemClock())
+    child = Child("thing", [sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "thing.log", SystemClock())
     try:
         with pytest.raises(DemoFault, match=r"not ready within 0.2 s"):
             await child.wait_for("ready", 0.2)

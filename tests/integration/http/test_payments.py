@@ -191,6 +191,17 @@ async def test_cancel_of_what_was_not_sent_is_at_once(house: House) -> None:
     assert (await shop.get("/v1/account")).json["available_fen"] == 500_000
 
 
+async def test_one_key_cancels_one_payment(house: House) -> None:
+    """M3: the same body about another payment is another request."""
+    shop = await house.shop()
+    serials = [(await shop.pay(1000)).json["gateway_serial"] for _ in range(2)]
+    key, body = new_key(), {"reason": "录入错误"}
+    assert (await shop.post(f"/v1/payments/{serials[0]}/cancellations", body, key=key)).status == 201
+    other = await shop.post(f"/v1/payments/{serials[1]}/cancellations", body, key=key)
+    assert (other.status, other.slug) == (422, "key-reused")
+    assert await house.state(serials[1]) == "RESERVED"
+
+
 async def test_cancel_of_a_bill(house: House) -> None:
     """M8: 撤销 is an order of its own, in doubt until the biller has answered it."""
     shop = await house.shop()

@@ -14,6 +14,7 @@ import pytest
 from tests.stand.ports import free_port
 
 CODE = "33078200017"
+pytestmark = pytest.mark.slow
 BIANMIN = [sys.executable, "-c", "from gateway.cli import main; main()"]
 
 

@@ -34,6 +34,7 @@ class Cohort:
         return [found[payment.gateway_serial] for payment in self.payments]
 
     def claim(self, kind: str | None = None) -> None:
+        self.house.advance(0.001)  # serials of two moments are in order
         replies = self.house.batch([self.house.claim(order) for order in self.orders(kind)])
         self.granted = [reply for reply in replies if isinstance(reply, items.Granted)]
         assert len(self.granted) == len(self.payments), replies
@@ -50,6 +51,7 @@ class Cohort:
         )
 
     def cancel(self) -> None:
+        self.house.advance(0.001)
         asked = [
             self.house.keyed(items.Cancel, gateway_serial=payment.gateway_serial, reason="r")
             for payment in self.payments
@@ -58,6 +60,7 @@ class Cohort:
         assert all(isinstance(reply, items.Taken) for reply in replies), replies
 
     def written(self, written: bool) -> None:
+        self.house.advance(0.001)
         asked = [
             self.house.keyed(items.ReportWrite, gateway_serial=payment.gateway_serial, written=written)
             for payment in self.payments

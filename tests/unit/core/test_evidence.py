@@ -429,3 +429,26 @@ def test_accepted_is_lost_when_its_result_is_overdue(house: House) -> None:
 def test_a_fee_and_amount_are_what_the_cohort_pays(deep: House) -> None:
     cohort = bring(deep, "success", 1)
     assert (cohort.payments[0].fee_fen, cohort.payments[0].amount_fen) == (FEE, AMOUNT)
+
+
+KINDS = "Paid Accepted Declined NotSent Unknown Pending Absent Undone StillPaid NeverPaid NotUndone Strange".split()
+SOURCES = ("reply", "query", "notice", "file", "clock")
+
+
+@pytest.mark.parametrize("newest", [True, False])
+@pytest.mark.parametrize("place", PLACES)
+def test_evidence_is_never_refused(deep: House, place: str, newest: bool) -> None:
+    """Whatever anybody says about any order, at once and said again: it is kept and the book stays whole."""
+    said = list(itertools.product(KINDS, SOURCES))
+    cohort = bring(deep, place, len(said))
+    orders = cohort.orders() if newest else cohort.orders(OrderKind.PAY)
+    for _ in range(2):
+        deep.advance(3600)
+        asked = [
+            deep.evidence(order, kind, source=source, paid_fen=AMOUNT, biller_serial="X", raw=b"raw")
+            for order, (kind, source) in zip(orders, said, strict=True)
+        ]
+        replies = deep.batch(asked)
+        assert all(isinstance(reply, items.Judged) and reply.known for reply in replies)
+    assert len(deep.rows_of(rows.EvidenceRow, "record_id IS NOT NULL")) == 2 * len(said)
+    assert violations(deep) == []

@@ -133,9 +133,12 @@ def test_m6_original_not_found_counts_between_the_ages(tmp_path: Path, seconds: 
     house.advance(130)
     assert len(ask(house).opened) == 1
     granted = house.send(payment)
-    start = house.now
-    house.now = start + seconds * 1000
-    house.ask(house.reply_of(granted, "NeverPaid", resp_code="25"), items.Judged)
+    house.ask(house.reply_of(granted, "Unknown"), items.Judged)
+    house.advance(seconds)
+    # A repeat that the biller allows: its answer is as old as its claim.
+    repeated = house.ask(house.claim(house.order_of(payment), repeat=True), items.Granted)
+    house.advance(19)
+    house.ask(house.reply_of(repeated, "NeverPaid", resp_code="25"), items.Judged)
     assert house.now_of(payment).state == state
     assert house.order_of(payment, OrderKind.PAY).state == pay
     assert violations(house) == []
@@ -143,6 +146,17 @@ def test_m6_original_not_found_counts_between_the_ages(tmp_path: Path, seconds: 
 
 
 @pytest.mark.parametrize("seconds", [0, 700])
+def test_m6_an_absence_is_as_old_as_its_question(house: House) -> None:
+    """Asked too early and judged late: the biller spoke when the payment could still be on its way."""
+    payment = in_doubt(house)
+    house.advance(590)
+    (question,) = ask(house).questions
+    absent = house.evidence(question.order, "Absent")
+    house.advance(3600)
+    house.ask(msgspec.structs.replace(absent, asked_at=question.asked_at), items.Judged)
+    assert house.now_of(payment).state == "UNKNOWN"
+
+
 def test_m6_original_not_found_for_a_cancel_is_a_break(house: House, seconds: int) -> None:
     payment = house.settle(house.pay())
     start = house.now

@@ -1,0 +1,1 @@
+"""The night: accounting day, matching, breaks, fees, commission, files. It comes with its own work."""
