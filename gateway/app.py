@@ -132,6 +132,7 @@ class App:
             ready=self._not_ready,
             render_metrics=lambda: self._observer.render(engine, store),
             certificate_pem=served_pem(store, self._signing.issuing),
+            accepted=self._observer.accepted,
             notices=engine.notices if engine else {},
             limits=replace(
                 Limits(),

@@ -53,7 +53,9 @@ class Metrics:
         self.log_refused = gauge("log_refused_lines", "Log lines replaced because they were not of the closed set.")
         self.batch = histogram("store_batch_items", "Items in one commit.", _BATCH)
         self.call = histogram("call_seconds", "Calls to a biller, to its answer.", _CALL_S, "biller")
-        self.accept = histogram("accept_seconds", "A payment request, from its head to its reply.", _ACCEPT_S)
+        self.accept = histogram(
+            "accept_seconds", "A payment request in the book, from its queue to its commit.", _ACCEPT_S
+        )
 
     def set_in_doubt(self, found: Iterable[tuple[str, int, int]]) -> None:
         """Replace the gauge by what is in doubt now: (biller, rung, age in seconds) of each payment."""

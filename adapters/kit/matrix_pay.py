@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from adapters.kit.faults import Kind
 from adapters.kit.scenario import (
+    ASKED_S,
     BEYOND_S,
     HELD_S,
     WITHIN_S,
@@ -15,6 +16,7 @@ from adapters.kit.scenario import (
     Pay,
     Scenario,
     Settle,
+    Spent,
     Step,
     Trouble,
     expect,
@@ -29,8 +31,6 @@ _PAID = one_of(S.SUCCESS)
 _FAILED = one_of(S.FAILED)
 _UNTOLD = Trouble(on=Op.NOTICE, kind=Kind.NO_NOTICE, times=None, only=Need.NOTICE)
 """Keeps notices out of scenarios that are about other evidence."""
-_ASK_S = 6
-"""The flow's seconds until a payment in doubt is first asked about, and a little more."""
 
 
 def _doubted(name: str, story: str, trouble: Trouble, end: frozenset[State], *more: Step) -> Scenario:
@@ -198,7 +198,7 @@ def _questions() -> Iterator[Scenario]:
             name=f"question-{kind}",
             story=f"The first question about a lost answer {words}: no evidence; the next one tells.",
             needs=one_need(Need.QUERY),
-            steps=_lost_then(Advance(_ASK_S), expect(S.UNKNOWN), answers=(trouble,)),
+            steps=_lost_then(Spent(), expect(S.UNKNOWN), answers=(trouble,)),
             end=_PAID,
         )
 
@@ -210,7 +210,7 @@ QUESTIONS: tuple[Scenario, ...] = (
         story="The first question has no answer at all: no evidence; the next one tells.",
         needs=one_need(Need.QUERY),
         steps=_lost_then(
-            Advance(_ASK_S),
+            Spent(),
             expect(S.UNKNOWN),
             answers=(Trouble(on=Op.QUERY, kind=Kind.UNPAID_SILENT, delay_s=BEYOND_S),),
         ),
@@ -220,7 +220,7 @@ QUESTIONS: tuple[Scenario, ...] = (
         name="absent-too-early",
         story="Booked, but not yet to be found: not found is not believed before its age.",
         needs=one_need(Need.QUERY),
-        steps=_lost_then(Advance(_ASK_S), expect(S.UNKNOWN), answers=(Trouble(on=Op.QUERY, kind=Kind.ABSENT),)),
+        steps=_lost_then(Spent(), expect(S.UNKNOWN), answers=(Trouble(on=Op.QUERY, kind=Kind.ABSENT),)),
         end=_PAID,
     ),
     Scenario(
@@ -240,7 +240,7 @@ QUESTIONS: tuple[Scenario, ...] = (
             show(_pay(Kind.CUT_BEFORE)),
             Pay(),
             Settle(),
-            Advance(_ASK_S),
+            Advance(ASKED_S),
             expect(S.UNKNOWN),
             Advance(Age.ABSENT_FINAL),
             expect(S.FAILED),
@@ -255,7 +255,7 @@ QUESTIONS: tuple[Scenario, ...] = (
             show(_pay(Kind.LATE_ARRIVAL, HELD_S), _UNTOLD),
             Pay(),
             Settle(),
-            Advance(_ASK_S),
+            Advance(ASKED_S),
             expect(S.UNKNOWN),
             Booked(),
         ),

@@ -8,6 +8,7 @@ from adapters.kit.agreement import disagreements
 from adapters.kit.control import Control
 from adapters.kit.faults import Fault
 from adapters.kit.scenario import (
+    SETTLING_S,
     Advance,
     Age,
     Begin,
@@ -22,6 +23,7 @@ from adapters.kit.scenario import (
     Scenario,
     Settle,
     Show,
+    Spent,
     Step,
     Trouble,
     Undo,
@@ -106,8 +108,10 @@ class _Play:
             case _:
                 await self._act(step)
 
-    async def _act(self, step: Booked | Cancel | Decide | Expect | Undo) -> None:
+    async def _act(self, step: Booked | Cancel | Decide | Expect | Spent | Undo) -> None:
         match step:
+            case Spent():
+                await self._spend()
             case Booked():
                 await self._booked()
             case Cancel(granted):
@@ -147,14 +151,28 @@ class _Play:
 
     async def _settle_down(self) -> None:
         await self.flow.settle()
-        spent_s, step_s = 0, iter(_LADDER_S)
-        while spent_s < self.scenario.settling_s and not await self._reached():
+        await self._pass_time(self.scenario.settling_s, self._reached)
+        await self.flow.advance(_AFTERWARDS_S)
+        await self.flow.settle()
+
+    async def _spend(self) -> None:
+        async def shown() -> bool:
+            return not any(fault["left"] for fault in await self.control.faults())
+
+        if not await self._pass_time(SETTLING_S, shown):
+            self.failures.append("the flow never met what was staged")
+
+    async def _pass_time(self, at_most_s: int, there: Callable[[], Awaitable[bool]]) -> bool:
+        """Let the flow's time pass in growing steps until it is so; False where it never was."""
+        passed_s, step_s = 0, iter(_LADDER_S)
+        while not await there():
+            if passed_s >= at_most_s:
+                return False
             by = next(step_s, _LADDER_S[-1])
             await self.flow.advance(by)
             await self.flow.settle()
-            spent_s += by
-        await self.flow.advance(_AFTERWARDS_S)
-        await self.flow.settle()
+            passed_s += by
+        return True
 
     async def _reached(self) -> bool:
         return all(seen.state in self.scenario.end for seen in await self.flow.all_seen())

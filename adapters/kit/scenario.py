@@ -16,6 +16,8 @@ BEYOND_S = 1.2
 """Real seconds of delay that outlast it."""
 HELD_S = 2.0
 """Real seconds for which a request is held on its way: it outlasts our patience and what we do after that."""
+ASKED_S = 90
+"""Seconds of the flow's time by which it must have asked once about a payment in doubt."""
 SETTLING_S = 3600
 """Seconds of the flow's time within which a resolvable doubt must have ended: not found is believed late, and asked
 about ever more seldom."""
@@ -94,6 +96,14 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """Let time pass, little by little, until the simulator has shown every trouble that is shown a set number of times.
+
+    How soon a flow asks or repeats is its own business; it must within SETTLING_S.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Reverse:
     """Let policy reverse the payment in doubt."""
 
@@ -131,7 +141,7 @@ class Undo:
     state: str | None
 
 
-Step = Show | Pay | Settle | Begin | End | Booked | Pause | Advance | Reverse | Cancel | Decide | Expect | Undo
+Step = Show | Pay | Settle | Begin | End | Booked | Pause | Advance | Spent | Reverse | Cancel | Decide | Expect | Undo
 """One thing a scenario does or looks at."""
 
 

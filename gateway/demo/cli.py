@@ -4,10 +4,14 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.ops.shared import Shared, pass_shared
+
+if TYPE_CHECKING:
+    from gateway.demo.screen import Screen
 
 FOLDER = Path("var/demo")
 _STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -71,15 +75,13 @@ async def _run(shared: Shared, folder: Path, engine: str, *, leave: bool) -> int
 
 
 async def _in_folder(
-    shared: Shared, folder: Path, engine: str, screen: "object", done: list[int], *, leave: bool
+    shared: Shared, folder: Path, engine: str, screen: "Screen", done: list[int], *, leave: bool
 ) -> int:
     from gateway.demo.day import Day
     from gateway.demo.folder import Folder
-    from gateway.demo.screen import Screen
     from gateway.demo.summary import write
     from gateway.demo.system import System
 
-    assert isinstance(screen, Screen)
     with Folder(folder) as layout:
         screen.opening(engine, layout)
         async with System(layout, engine, shared.clock, shared.adapters) as system:
@@ -90,7 +92,9 @@ async def _in_folder(
                 done.append(0 if result.ok else 1)
                 if result.ok and not leave:
                     program = Path(sys.executable).with_name("bianmin")
-                    screen.hold(layout, program=program, biller_url=system.biller_url, admin_url=system.admin_url)
+                    screen.hold(
+                        result, layout, program=program, biller_url=system.biller_url, admin_url=system.admin_url
+                    )
                     while True:
                         system.healthy()
                         await shared.clock.sleep(1)

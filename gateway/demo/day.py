@@ -55,12 +55,14 @@ class Purse:
     held_fen: int
     available_fen: int
     reserved_fen: int
+    judged: bool = True
 
     @property
     def ok(self) -> bool:
-        """Deposit, less what was spent and what is held, is what is there."""
+        """Deposit, less what was spent and what is held, is what is there. Not judged where a story failed: what that
+        one should have left is not known."""
         left = self.shop.deposit.value - self.spent_fen - self.held_fen
-        return (self.available_fen, self.reserved_fen) == (left, self.held_fen)
+        return self.judged and (self.available_fen, self.reserved_fen) == (left, self.held_fen)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,8 +176,7 @@ class Day:
         ours = await stage.book.ordered(BILLER)
         theirs: dict[str, int] = {}
         for line in lines:
-            if line.kind != "R":
-                theirs[line.order_no] = theirs.get(line.order_no, 0) + line.charged_fen
+            theirs[line.order_no] = theirs.get(line.order_no, 0) + line.charged_fen
         wrong = [
             f"{number}: ours {owed.paid_fen}, theirs {theirs.get(number, 0)} fen ({owed.gateway_serial} {owed.state})"
             for number, owed in ours.items()
@@ -195,7 +196,10 @@ class Day:
                 raise Mismatch(f"the balance of {shop.code} is not to be had: {balance}")
             own = [row for row in rows if row.shop == shop.code]
             spent, held = sum(row.spent_fen for row in own), sum(row.held_fen for row in own)
-            self.result.purses.append(Purse(shop, spent, held, balance.available_fen, balance.reserved_fen))
+            judged = len(rows) == len(self._told)
+            self.result.purses.append(
+                Purse(shop, spent, held, balance.available_fen, balance.reserved_fen, judged=judged)
+            )
             self.result.account_date = time.account_date
 
 

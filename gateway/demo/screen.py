@@ -118,8 +118,10 @@ class Screen:
         if not result.ok:
             self._console.print(f" 日志 logs: {_short(layout.root / 'logs')}")
 
-    def hold(self, layout: Layout, *, program: Path, biller_url: str, admin_url: str) -> None:
+    def hold(self, result: "Result", layout: Layout, *, program: Path, biller_url: str, admin_url: str) -> None:
         """The system goes on running: what one may try now."""
+        serial = next((told.row.gateway_serial for told in result.told if told.row), "SERIAL")
+        proof = _short(layout.root / "evidence")
         terminal, config = f"--config {_short(layout.terminal)}", f"--config {_short(layout.config)}"
         bianmin, account = _short(program), "--param carrier=cmcc"
         commands = (
@@ -131,13 +133,14 @@ class Screen:
             ("充值 top a phone up", f"{bianmin} terminal pay mobile.topup 13812345679 30 {account} {terminal}"),
             ("待查的一笔 what is in doubt", f"{bianmin} terminal list --state UNKNOWN {terminal}"),
             ("全部服务站 all stations", f"{bianmin} station list {config}"),
+            ("一笔的全部证据 all proof of one", f"{bianmin} evidence {serial} --out {proof} {config}"),
             ("审计 audit", f"{bianmin} audit {config}"),
             ("收费单位的账 the biller's book", f"curl {biller_url}/_control/book"),
             ("指标 metrics", f"curl {admin_url}/metrics"),
         )
         self._console.print("\n[bold]系统继续运行，按 Ctrl-C 结束。 Everything keeps running until Ctrl-C. Try:[/]")
         for text, command in commands:
-            self._console.print(f" {set_cell_size(text, 32)}[cyan]{escape(command)}[/]", soft_wrap=True)
+            self._console.print(f" {set_cell_size(text, 34)}[cyan]{escape(command)}[/]", soft_wrap=True)
 
     def ending(self) -> None:
         """Children are being ended."""
@@ -203,13 +206,17 @@ def _money(result: "Result") -> Table:
         title = f"{name}：我方应付 = 对方应收 ours = theirs"
         _compare(table, title, book.theirs_fen, book.ours_fen, ok=book.equal)
     for purse in result.purses:
-        left = purse.shop.deposit.value - purse.spent_fen - purse.held_fen
-        _compare(table, f"{purse.shop.code} {purse.shop.name} 可用 available", left, purse.available_fen)
-        _compare(table, f"{purse.shop.code} {purse.shop.name} 冻结 reserved", purse.held_fen, purse.reserved_fen)
+        name, left = f"{purse.shop.code} {purse.shop.name}", purse.shop.deposit.value - purse.spent_fen - purse.held_fen
+        _compare(table, f"{name} 可用 available", left if purse.judged else None, purse.available_fen)
+        _compare(table, f"{name} 冻结 reserved", purse.held_fen if purse.judged else None, purse.reserved_fen)
     return table
 
 
-def _compare(table: Table, title: str, wanted: int, found: int, *, ok: bool = True) -> None:
+def _compare(table: Table, title: str, wanted: int | None, found: int, *, ok: bool = True) -> None:
+    """wanted None: not known, because a story failed."""
+    if wanted is None:
+        table.add_row(_BAD, title, "—", Fen(found).to_yuan(), "—")
+        return
     good = ok and wanted == found
     difference = Fen(found - wanted).to_yuan()
     table.add_row(_GOOD if good else _BAD, title, Fen(wanted).to_yuan(), Fen(found).to_yuan(), difference)

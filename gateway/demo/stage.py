@@ -26,6 +26,7 @@ WAIT_S = 45.0
 LOOK_FIRST_S, LOOK_MAX_S = 0.2, 1.0
 """Between two looks: seldom enough that a dozen waiting stories cost next to nothing."""
 CARRIER = {"carrier": "cmcc"}
+FINAL = (State.SUCCESS, State.FAILED, State.REVERSED, State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ class Stage:
         self, terminal: Terminal, gateway_serial: str, states: Sequence[str], seconds: float = WAIT_S
     ) -> api.Payment:
         """Ask as the shop does until the payment is in one of these states. Raises Mismatch where it does not get
-        there in time."""
+        there in time, or ends elsewhere."""
         seen: list[str] = []
 
         async def look() -> api.Payment | None:
@@ -106,13 +107,14 @@ class Stage:
             self._note(payment)
             if not seen or seen[-1] != payment.state:
                 seen.append(payment.state)
+            need(payment.state in states or payment.state not in FINAL, "it has ended elsewhere")
             return payment if payment.state in states else None
 
         try:
-            return await self.wait(look, seconds, "")
-        except Mismatch:
-            path = " ".join(seen)
-            raise Mismatch(f"{gateway_serial} is not {' or '.join(states)} after {seconds:g} s; seen: {path}") from None
+            return await self.wait(look, seconds, "it gets nowhere")
+        except Mismatch as why:
+            wanted, path = " or ".join(states), " ".join(seen)
+            raise Mismatch(f"{gateway_serial} must become {wanted}: {why}; the shop saw {path}") from None
 
     async def wait(self, look: Callable[[], Awaitable[T | None]], seconds: float, what: str) -> T:
         """Look until there is something. Raises Mismatch where there is nothing in time."""
@@ -191,6 +193,3 @@ async def pay_bill(stage: Stage, terminal: Terminal, service: str, account: str,
 async def top_up(terminal: Terminal, account: str, amount: Fen, **more: Any) -> Any:
     """Top a phone up. The terminal's answer."""
     return await terminal.pay("mobile.topup", account, amount, params=CARRIER, **more)
-
-
-FINAL = (State.SUCCESS, State.FAILED, State.REVERSED, State.CANCELLED)

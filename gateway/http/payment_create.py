@@ -2,7 +2,7 @@
 
 from contracts.api import PaymentRequest
 from contracts.strict_json import canonical
-from gateway.core.items import Accept, Taken
+from gateway.core.items import Accept, Refusal, Taken
 from gateway.http.answers import Answer
 from gateway.http.calls import Call, route
 from gateway.http.payment_show import under_key
@@ -25,7 +25,18 @@ async def create(call: Call) -> Answer:
         cash_received_fen=body.cash_received_fen,
         closed_for_s=closed_for_s(call, body.service),
     )
-    return await under_key(call, await call.decide(item, Taken))
+    clock = call.services.clock
+    begun = clock.monotonic()
+    reply = await call.decide(item, Taken)
+    call.services.accepted(_result(reply), clock.monotonic() - begun)
+    return await under_key(call, reply)
+
+
+def _result(reply: Taken | Refusal) -> str:
+    """What the metrics count: taken, replayed, or the problem's slug."""
+    if isinstance(reply, Refusal):
+        return reply.slug
+    return "replayed" if reply.replayed else "taken"
 
 
 def closed_for_s(call: Call, service: str) -> int:

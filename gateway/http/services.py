@@ -59,7 +59,8 @@ class Services:
     entropy: 64 fresh random bits. authorities: each in the form of certs.core.profile.normal_authority for `scheme`.
     reply_signer: its certificate carries the reply EKU. issuing, root: what stations' certificates must chain to.
     shop_text(biller, service, resp_code): the adapter's own text. closed_for_s(biller): seconds for which this process
-    sends nothing to it (breaker open), else 0. ready(): reasons why not. certificate_pem(keyid): leaf and issuer of a
+    sends nothing to it (breaker open), else 0. ready(): reasons why not. accepted(result, seconds): told of each
+    payment request the book decided. certificate_pem(keyid): leaf and issuer of a
     reply or archive certificate, None for any other (certificates.served_pem).
     """
 
@@ -77,6 +78,7 @@ class Services:
     ready: Callable[[], list[str]]
     render_metrics: Callable[[], bytes]
     certificate_pem: Callable[[str], Awaitable[bytes | None]]
+    accepted: Callable[[str, float], None]
     notices: Mapping[str, NoticeHandler] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     scheme: str = "https"

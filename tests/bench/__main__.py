@@ -11,7 +11,7 @@ from tests.bench import table
 from tests.bench.installation import ROOT
 from tests.bench.machine import look_at_machine
 from tests.bench.options import Options
-from tests.bench.results import NAMES, Latest, Result, tidy, write
+from tests.bench.results import NAMES, BenchError, Latest, Result, tidy, write
 from tests.bench.runs import RUNS, run_quietly
 
 DEADLINE_S = 8 * 60
@@ -34,15 +34,22 @@ def main() -> int:
     with TemporaryDirectory(prefix="bmb-") as folder:
         machine = look_at_machine(Path(folder))
     results: list[Result] = []
+    failed: list[str] = []
     for name in wanted:
         sys.stderr.write(f"[{time.monotonic() - begun:5.0f} s] {name}\n")
-        found = run_quietly(lambda: RUNS[name](options), lambda took: _time_is_left(begun, took, options))  # noqa: B023
-        results += [tidy(result) for result in found]
+        try:
+            found = run_quietly(lambda: RUNS[name](options), lambda took: _time_is_left(begun, took, options))  # noqa: B023
+        except BenchError as error:
+            failed.append(f"{name}: {error}")
+        else:
+            results += [tidy(result) for result in found]
     latest = Latest(at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), machine=machine, results=results)
     write(latest, OUT)
     print(table.render(machine, results))
     print(f"\n{OUT.relative_to(ROOT)} written after {time.monotonic() - begun:.0f} s")
-    return 0
+    for line in failed:
+        print(f"FAILED {line}")
+    return 1 if failed else 0
 
 
 def _time_is_left(begun: float, took: float, options: Options) -> bool:

@@ -22,8 +22,8 @@ HOLD = ("bench_hold",)
 HOLD_TOML = {"bench_hold": ""}
 ORDER = Order(service=service_of("bench_hold"), first_account=10_000_000)
 WARM_UP_S = 3.0
-MOST_PER_S = 3_500
-"""Requests are signed for this rate; a faster gateway would run out of them, and the run would say so."""
+MOST_PER_S = 2_500
+"""Requests are signed for this rate; a faster gateway runs out of them, and is counted for less than measure_s."""
 PGBENCH_CLIENTS = 8
 PGBENCH_S = 8
 
@@ -95,7 +95,7 @@ def _load(house: Installation, ports: Sequence[int], options: Options) -> Loaded
         measure_s=options.measure_s,
         out=str(house.folder / "accept.report"),
     )
-    return generator.check(generator.drive(plan), house)
+    return generator.check(generator.drive(plan), house, may_run_dry=True)
 
 
 def _result(name: str, loaded: Loaded, stones: Sequence[Reference], **settings: str | int) -> Result:

@@ -16,12 +16,13 @@ from gateway.store.postgres.config import PostgresConfig
 from gateway.store.postgres.store import PostgresStore
 from gateway.store.sqlite.engine import SqliteEngine
 from tests.bench.installation import Installation, first_items
+from tests.bench.results import BenchError
 
 BATCH = 64
 HOUSE_UNITS = Units(units=UNITS, read_units=READ_UNITS, item_type=ITEM_TYPE, reply_type=REPLY_TYPE)
 
 
-class UnexpectedReplyError(Exception):
+class UnexpectedReplyError(BenchError):
     """The book refused what the bench needs done."""
 
 

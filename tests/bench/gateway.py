@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.bench.installation import Installation, command, write_config
 from tests.bench.processes import end_family, family, memory_mib, processes
+from tests.bench.results import BenchError
 from tests.stand.ports import free_port
 
 START_LIMIT_S = 60
@@ -36,20 +37,30 @@ class Gateway:
         return len(family(self.process.pid, processes()))
 
 
-class NotReadyError(Exception):
+class NotReadyError(BenchError):
     """It did not start in time, or died."""
 
 
 @contextmanager
-def serving(house: Installation, store: str, billers_toml: Mapping[str, str], *, name: str = "gw") -> Iterator[Gateway]:
-    """A gateway on a filled book, ended with the block. store: inline table of the configuration."""
+def serving(
+    house: Installation,
+    store: str,
+    billers_toml: Mapping[str, str],
+    *,
+    name: str = "gw",
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Gateway]:
+    """A gateway on a filled book, ended with the block. store: inline table of the configuration.
+
+    environment: instead of the installation's own.
+    """
     ports = [free_port() for _ in range(3)]
     config = write_config(house, f"{name}.toml", ports=ports, store=store, billers_toml=billers_toml)
     log = (house.folder / f"{name}.log").open("w+")
     begun = time.perf_counter()
     process = subprocess.Popen(
         command("serve", "--config", str(config)),
-        env=house.environment(),
+        env=environment or house.environment(),
         cwd=house.folder,
         stdout=subprocess.PIPE,
         stderr=log,

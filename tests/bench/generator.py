@@ -16,11 +16,11 @@ from tests.bench.load import Plan, Report, Sample
 from tests.bench.percentiles import percentile
 from tests.bench.quiet import Spent, Window, mark
 from tests.bench.requests import parse
-from tests.bench.results import Result, Setting
+from tests.bench.results import BenchError, Result, Setting
 
 
-class BadLoadError(Exception):
-    """The run is worth nothing: refusals, broken connections, unproven replies, too few requests."""
+class BadLoadError(BenchError):
+    """Refusals, broken connections, unproven replies, too few requests."""
 
 
 @dataclass(frozen=True, slots=True)

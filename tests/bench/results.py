@@ -19,6 +19,10 @@ NAMES = (
 Setting = str | int | float | bool
 
 
+class BenchError(Exception):
+    """A run is worth nothing: its result is left out, the others go on."""
+
+
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """Where it was measured. disk_fsync_per_s: appends of one page with fsync, on the disk of the bench."""
 

@@ -11,7 +11,6 @@ from certs.pilot import issue, make_issuing, make_key, make_root
 from contracts import api
 from contracts.signer import Signer
 from gateway.demo.expect import Expect
-from gateway.demo.signed import SignedClient
 from gateway.demo.stage import CARRIER, FINAL, Row, Scenario, Stage, Title, need
 from gateway.demo.system import MAIN
 from gateway.terminal import Tombstone
@@ -127,7 +126,7 @@ async def forged(stage: Stage) -> Sequence[Row]:
         for forgery, slug in forgeries:
             answer = await client.send(forgery)
             need((answer.status, answer.slug) == (401, slug), f"must be 401 {slug}, was {answer}")
-        await _untouched(stage, client, keys)
+        await _untouched(stage, keys)
     return [Row(gateway_serial=None, states=(), evidence=None, note="401 ×6")]
 
 
@@ -147,8 +146,8 @@ def _stranger(stage: Stage) -> PemSigner:
     return PemSigner(certificate, key)
 
 
-async def _untouched(stage: Stage, client: SignedClient, keys: Sequence[str]) -> None:
-    """No forgery decided a key or made a payment; the first key still buys for its owner, so it was free."""
+async def _untouched(stage: Stage, keys: Sequence[str]) -> None:
+    """No forgery decided a key or made a payment."""
     for key in keys:
         need(await stage.book.key(MAIN.code, key) is None, f"a forgery decided the key {key}")
         need(await stage.book.under_key(MAIN.code, key) == [], f"a forgery paid under {key}")

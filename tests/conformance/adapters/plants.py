@@ -26,8 +26,8 @@ from contracts.outcomes import (
     Undone,
     Unknown,
 )
-from contracts.states import Event, OrderEvent, OrderKind, OrderState, State
-from gateway.core import cancel, claim, judge, outcome, resolve, states
+from contracts.states import OrderEvent, OrderKind, OrderState, State
+from gateway.core import cancel, judge, outcome, resolve, states
 from gateway.core.judge import Judging
 
 Wrap = Callable[[Biller], Biller]
@@ -158,26 +158,18 @@ def moves(changes: Mapping[tuple[OrderEvent, OrderState], OrderState | states.Ve
     def plant(monkeypatch: pytest.MonkeyPatch) -> None:
         for (event, state), to in changes.items():
             monkeypatch.setitem(states.ORDER_MOVES, (OrderKind.PAY, state, event), to)
-        monkeypatch.setattr(Judging, "_verdict", lambda self, order, payment, event: None)
+        monkeypatch.setattr(Judging, "_verdict", _blind)
 
     return plant
-
-
-def sends_what_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A claim is granted whatever became of the order."""
-    monkeypatch.setitem(states.ORDER_MOVES, (OrderKind.PAY, OrderState.VOID, OrderEvent.CLAIM), OrderState.SENT)
-    monkeypatch.setitem(states.TRANSITIONS, (State.FAILED, Event.SEND), State.SENT)
-    monkeypatch.setattr(claim, "_first_gate", lambda order, now: None)
 
 
 def counts_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A repeat of what is known posts once more."""
 
-    def paid_again(self: Judging, piece: Any, order: Any, payment: Any) -> str:
+    def post_again(self: Judging, piece: Any, order: Any, payment: Any) -> None:
         self._mover._post(State.FAILED, State.SUCCESS, payment, piece.facts(), order)
-        return self.keep(piece, order, payment, "PAID")
 
-    monkeypatch.setattr(Judging, "_paid_again", paid_again)
+    monkeypatch.setattr(Judging, "compare_repeat", post_again)
 
 
 def forgets_to_sign_new_members(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +185,7 @@ _yes: Callable[..., bool] = lambda *_, **__: True  # noqa: E731
 _no: Callable[..., bool] = lambda *_, **__: False  # noqa: E731
 
 
-def _absent_never_void(order: Any, facts: Any, now: int) -> bool:
+def _absent_never_void(order: Any, facts: Any, now: int, asked_at: int | None = None) -> bool:
     return order.send_by is not None and now - order.send_by >= facts.absent_final_after_s * 1000
 
 
@@ -243,10 +235,9 @@ PLANTS: Mapping[str, Plant] = {
     "still paid is undone": bend(reverse=when(StillPaid, Undone()), cancel=when(StillPaid, Undone())),
     "paid against reversed is dropped": patched((Judging, "_against", _blind)),
     "a late answer is dropped": patched((outcome, "_late", _no)),
-    "booked ends a reversal": patched((Judging, "_verdict", lambda self, order, payment, event: None)),
     "every cancel is granted": patched((cancel, "_gate", _blind)),
     "the window never ends": patched((cancel, "window_is_open", _yes), (resolve, "window_is_open", _yes)),
-    "what was given up is sent": sends_what_was_given_up,
+    "giving up does nothing": patched((Judging, "give_up", _blind)),
     # notices
     "notices are not read": bend(read_notice=lambda *_: wire.BadOrder("planted")),
     "notices say nothing": on_notice(lambda *_: Unknown(cause="planted")),

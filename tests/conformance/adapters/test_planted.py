@@ -95,7 +95,7 @@ CAUGHT: Mapping[str, tuple[str, ...]] = {
     "a late answer is dropped": ("success-while-overdue",),
     "every cancel is granted": ("cancel-in-doubt", "cancel-twice", "cancel-not-offered"),
     "the window never ends": ("cancel-too-late",),
-    "what was given up is sent": ("cancel-unsent", "cancel-between-tries"),
+    "giving up does nothing": ("cancel-unsent", "cancel-between-tries"),
     "notices are not read": ("notice", "notice-of-failure"),
     "notices go by turns": ("notice-out-of-order",),
     "all notices count": ("notice-garbage", "notice-wrong-serial", "notice-failure-bad-signature"),
@@ -144,7 +144,6 @@ SENTENCES: Mapping[str, str] = {
     "paid against reversed is dropped": r"breaks \[\], required are \['STATUS_DIFF_SHORT'\]",
     "the biller takes what is too old": r"FAILED, yet their book charges",
     "a part is the whole": r"SUCCESS with 5000 fen, their book charges 2000",
-    "what was given up is sent": r"ends SUCCESS|FAILED, yet their book charges",
 }
 """What must be said, where the mere failure would not show that the right thing was noticed."""
 CASES = [(bug, scenario) for bug, scenarios in CAUGHT.items() for scenario in scenarios]

@@ -27,13 +27,18 @@ from tests.conformance.store.conftest import SqliteBook
 from tests.conformance.store.toys import serial
 
 CHILD = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from gateway.store.sqlite.process import WriterProcess
 from tests.conformance.store import toys
 writer = WriterProcess(Path(sys.argv[1]), toys.UNITS, None)
 writer.start()
-print(writer.pid, flush=True)
+# Another child holds what this process had open, as a further front does.
+other = os.fork()
+if not other:
+    time.sleep(60)
+    os._exit(0)
+print(writer.pid, other, flush=True)
 time.sleep(60)
 """
 
@@ -77,10 +82,13 @@ def test_a_path_too_long_for_a_socket_is_refused(sqlite_file: Path) -> None:
 def test_the_writer_outlives_no_parent(sqlite_file: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", CHILD, str(sqlite_file)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
+        pid, other = map(int, parent.stdout.readline().split())
         parent.kill()
         parent.wait()
-    assert gone(pid)
+    try:
+        assert gone(pid)
+    finally:
+        os.kill(other, signal.SIGKILL)
     # Its lock went with it.
     book = SqliteBook(sqlite_file)
     book.writer.start()

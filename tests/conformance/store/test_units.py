@@ -42,11 +42,12 @@ async def test_units_of_several_kinds_go_in_one_turn(store: Store) -> None:
     assert replies[3].number == 1
 
 
-@pytest.mark.parametrize("fault", ["raise", "unique", "value"])
+@pytest.mark.parametrize("fault", ["raise", "late", "unique", "value"])
 async def test_a_bad_item_has_no_neighbours(store: Store, book: Book, fault: str) -> None:
     await store.run(pay(0))
     bad = {
         "raise": pay(500, fault="raise"),
+        "late": pay(500, fault="late"),
         # Same account and amount as an open payment (M7), behind the unit's back.
         "unique": pay(500, account="A0"),
         "value": pay(500, amount_fen=2**63),
@@ -188,8 +189,9 @@ async def test_outbox_rows_are_told_after_the_commit(store: Store) -> None:
 
     store.listen(broken)
     store.listen(told.extend)
-    replies = await together(store, pay(1), pay(2), pay(3, fault="raise"))
+    replies = await together(store, pay(1), pay(2), pay(3, fault="raise"), pay(4, fault="late"))
     assert isinstance(replies[2], UnitFailed)
+    assert isinstance(replies[3], UnitFailed)
     await asyncio.sleep(0)
     assert sorted(row.message_id for row in told) == [serial(1), serial(2)]
     assert told[0].payload == b"{}" * 100

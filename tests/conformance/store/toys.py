@@ -21,7 +21,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Pay(Item, frozen=True, kw_only=True):
-    """About ten rows in nine tables, as an acceptance writes them. break_after: die, raise, or wait in the unit."""
+    """About ten rows in nine tables, as an acceptance writes them.
+
+    fault: die, raise, late (raise after the write), or waitMS in the unit.
+    """
 
     arrival_id: str
     key: str
@@ -234,6 +237,8 @@ def pay(items: Sequence[Pay], _: Any) -> Work[list[Any]]:
         inserts += [payment(item, now), order(item, now), *_money(item, now, balance), *_papers(item, now)]
         replies.append(Done(text=item.serial, number=left))
     yield Write(inserts=inserts, updates=[] if balance is was else [(was, balance)])
+    if any(item.fault == "late" for item in items):
+        raise RuntimeError("a bug after the last step")
     return replies
 
 

@@ -218,6 +218,7 @@ def test_the_summary_has_the_form_that_scripts_read() -> None:
         {"books": {"telecom": Compared(10_000, 10_000, ["one order differs"])}},
         {"purses": [Purse(MAIN, 10_100, 0, MAIN.deposit.value - 10_101, 0)]},
         {"purses": [Purse(MAIN, 10_100, 100, MAIN.deposit.value - 10_200, 0)]},
+        {"purses": [Purse(MAIN, 10_100, 0, MAIN.deposit.value - 10_100, 0, judged=False)]},
         {"audit": {"ok": False, "checks": []}},
         {"fault": "the gateway ended"},
     ],

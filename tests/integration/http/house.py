@@ -42,6 +42,7 @@ class House:
         self.reasons: list[str] = []
         self.waiters = Waiters(ENV.topic_prefix)
         store.listen(self.waiters.on_rows)
+        self.accepted: list[str] = []
         self.services = Services(
             store=store,
             env=ENV,
@@ -57,6 +58,7 @@ class House:
             ready=lambda: self.reasons,
             render_metrics=lambda: b"# HELP up\n",
             certificate_pem=served_pem(store, pki.issuing.certificate),
+            accepted=lambda result, _seconds: self.accepted.append(result),
             limits=QUIET,
         )
         self.server = TerminalServer(self.services)

@@ -284,3 +284,13 @@ async def test_the_list_of_payments(house: House) -> None:
     day = done[0]["account_date"]
     assert len((await shop.get(f"/v1/payments?biller_account={account}&account_date={day}")).json["items"]) == 1
     assert (await shop.get("/v1/payments?account_date=2001-01-01")).json == {"items": [], "next_cursor": None}
+
+
+async def test_each_decided_request_is_counted(house: House) -> None:
+    """The metrics hook hears what became of each payment request: taken, replayed, or the problem's slug."""
+    shop = await house.shop()
+    key = new_key()
+    await shop.pay(key=key, biller_account="13900000001")
+    await shop.pay(key=key, biller_account="13900000001")
+    await shop.pay(key=key, biller_account="13900000002")
+    assert house.accepted == ["taken", "replayed", "key-reused"]

@@ -5,7 +5,9 @@ import stat
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -14,7 +16,10 @@ from click.testing import CliRunner
 from gateway.cli import HELP, bianmin, run
 from gateway.config import find_adapters, load_config
 from gateway.ops.audit import audit_sqlite
+from gateway.ops.enrol import Applicant, load_issuing
 from gateway.ops.files import check_files
+from gateway.ops.register import register
+from gateway.store.port import StoreError
 
 CODE = "33078200017"
 
@@ -152,6 +157,44 @@ def test_a_station_more(made: Path) -> None:
     assert not (made / "moon").exists()
     _, said, _ = call("station", "show", "460001", "--json", at=made)
     assert json.loads(said)["overdraft_limit_fen"] == 5000
+
+
+class FailingDesk:
+    """A book whose commit fails."""
+
+    def __init__(self, error: StoreError) -> None:
+        self.error = error
+
+    async def run(self, item: object) -> object:
+        raise self.error
+
+    async def look(self, item: object) -> object:
+        raise self.error
+
+    async def snapshot(self, use: object) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize("in_doubt", [False, True])
+async def test_files_go_when_the_book_refuses_and_stay_in_doubt(in_doubt: bool, made: Path, tmp_path: Path) -> None:
+    """A station that may be registered must not lose its only key."""
+    config = load_config(made / "bianmin.toml", find_adapters())
+    applicant = Applicant(
+        institution_code="460008", name="八站", terminal_id="T1", operator_id="0001", operator_name="赵六"
+    )
+    with pytest.raises(StoreError):
+        await register(
+            FailingDesk(StoreError("down", in_doubt=in_doubt)),
+            config,
+            applicant,
+            load_issuing(config),
+            services=["mobile.topup"],
+            folder=tmp_path / "shop",
+            now=datetime.now(UTC),
+            trained_days=1,
+        )
+    assert (tmp_path / "shop").exists() == in_doubt
+    assert len(list(tmp_path.iterdir())) == int(in_doubt)
 
 
 def test_suspend_and_resume(made: Path) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from certs.certificates import Certificate, Role
+from certs.core.headers import content_digest
 from certs.core.messages import RequestHead, SignedRequest
 from certs.core.requests import read_request, sign_request
 from certs.keys import PemSigner
 from certs.pilot import Authority, issue, make_issuing, make_key, make_root, write_certificate
 from gateway.core import items, rows
 from gateway.ops.evidence.collect import Bundle, collect
-from gateway.ops.evidence.write import write_bundle
+from gateway.ops.evidence.write import FIELDS, write_bundle
 from gateway.store.sqlite.readers import take_snapshot
 from tests.stand.house import NOON, House
 
@@ -203,6 +204,38 @@ def test_a_forged_record_fails_even_with_new_sums(name: str, written: Path, tmp_
     code, said = verify(folder)
     assert code == 1, said
     assert "SHA256SUMS" not in said, "it must not be the sums alone that tell"
+
+
+def releaf(record: Path) -> None:
+    """The leaf as somebody would write it who changed the record, and no place in a day."""
+    parts = [b"bianmin-record-v1\n"]
+    for name in FIELDS:
+        value = (record / name).read_bytes()
+        parts.append(b"%s %d\n%s\n" % (name.encode(), len(value), value))
+    (record / "leaf").write_text(hashlib.sha256(b"".join(parts)).hexdigest() + "\n")
+    for name in ("path", "index", "day"):
+        (record / name).unlink()
+
+
+@pytest.mark.parametrize("names", [("body",), ("base",), ("signature",), ("body", "base"), ("keyid",)])
+def test_a_record_said_to_be_unsealed_is_held_by_its_signature(
+    names: tuple[str, ...], written: Path, tmp_path: Path
+) -> None:
+    folder = copy_of(written, tmp_path)
+    (record,) = (one for one in (folder / "records").iterdir() if (one / "kind").read_text() == "request")
+    was = content_digest((record / "body").read_bytes())
+    for name in names:
+        path = record / name
+        path.write_bytes(path.read_bytes().replace(b"1000", b"9000") if name == "body" else flip(path.read_bytes()))
+    if names == ("body", "base"):
+        now = content_digest((record / "body").read_bytes())
+        (record / "base").write_bytes(flip((record / "base").read_bytes()).replace(was.encode(), now.encode()))
+    releaf(record)
+    resum(folder)
+    code, said = verify(folder)
+    assert code == 1, said
+    assert "leaf" not in said
+    assert "SHA256SUMS" not in said
 
 
 @pytest.mark.parametrize("name", ["statement", "signature", "keyid"])

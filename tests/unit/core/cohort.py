@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from contracts.states import OrderKind
 from gateway.core import items, rows
@@ -39,7 +40,7 @@ class Cohort:
         self.granted = [reply for reply in replies if isinstance(reply, items.Granted)]
         assert len(self.granted) == len(self.payments), replies
 
-    def reply(self, kind: str, **answer: object) -> None:
+    def reply(self, kind: str, **answer: Any) -> None:
         self.house.batch([self.house.reply_of(granted, kind, **answer) for granted in self.granted])
 
     def paid(self) -> None:
@@ -229,7 +230,7 @@ def bring(house: House, place: str, count: int) -> Cohort:
     return cohort
 
 
-def evidence(cohort: Cohort, index: int, kind: str, *, source: str = "query", **answer: object) -> items.Judge:
+def evidence(cohort: Cohort, index: int, kind: str, *, source: str = "query", **answer: Any) -> items.Judge:
     """Evidence about the PAY order of one payment; a Paid says the whole amount and the usual serial."""
     payment = cohort.payments[index]
     if kind == "Paid":
@@ -237,7 +238,7 @@ def evidence(cohort: Cohort, index: int, kind: str, *, source: str = "query", **
     return items.Judge(
         source=source,
         entropy=cohort.house.entropy(),
-        answer=items.Answer(kind=kind, **answer),  # type: ignore[arg-type]  # fields are given by name
+        answer=items.Answer(kind=kind, **answer),
         gateway_serial=payment.gateway_serial,
         order_serial=payment.gateway_serial,
     )

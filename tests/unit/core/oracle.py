@@ -28,7 +28,7 @@ def _postings(house: House) -> Iterator[str]:
     payments = {payment.gateway_serial: payment for payment in house.rows_of(rows.Payment)}
     for transaction in house.rows_of(rows.Transaction):
         own = legs.pop(transaction.txn_id, [])
-        if not own or sum(leg.amount_fen for leg in own) or any(not leg.amount_fen for leg in own):
+        if not own or sum(leg.amount_fen for leg in own) != 0 or any(not leg.amount_fen for leg in own):
             yield f"M2 {transaction.recipe} {transaction.txn_id}: legs {own}"
         if transaction.posting_date not in days:
             yield f"M10 {transaction.txn_id} posts on {transaction.posting_date}, which was never opened"

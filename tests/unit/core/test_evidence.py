@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def check(cohort: Cohort, expected: list[Expected], labels: list[object]) -> Non
 
 SERIES = [(one,) for one in SAYS] + [
     pair
-    for pair in itertools.product(SAYS[:6] + ("Accepted",), repeat=2)
+    for pair in itertools.product((*SAYS[:6], "Accepted"), repeat=2)
     # One commit has one age: what is young and what is old do not meet.
     if {"Absent old", "Absent young"} != set(pair)
 ]
@@ -186,9 +187,11 @@ def needs_young(series: tuple[str, ...]) -> bool:
 
 
 UNDOING = ("reversing", "reverse-sent", "reverse-unknown", "cancelling", "cancel-sent", "cancel-unknown")
-WAITERS = [(), *((said,) for said in ("Paid", "Declined", "Absent old", "Accepted", "Unknown"))] + list(
-    itertools.permutations(("Paid", "Declined", "Absent old", "Accepted"), 2)
-)
+WAITERS: list[tuple[str, ...]] = [
+    (),
+    *((said,) for said in ("Paid", "Declined", "Absent old", "Accepted", "Unknown")),
+    *itertools.permutations(("Paid", "Declined", "Absent old", "Accepted"), 2),
+]
 
 
 @pytest.mark.parametrize("place", [place for place in UNDOING if place not in ("reversing", "cancelling")])
@@ -384,7 +387,7 @@ def test_m7_a_notice_must_name_our_account_and_amount(house: House) -> None:
 
 def test_evidence_of_no_order_of_ours_is_kept_with_an_alarm(house: House) -> None:
     payment = house.pay()
-    raw = {"kind": "Paid", "paid_fen": 1, "raw": b"raw"}
+    raw: dict[str, Any] = {"kind": "Paid", "paid_fen": 1, "raw": b"raw"}
     asked = [
         items.Judge(source="notice", entropy=1, answer=items.Answer(**raw), biller="acme", partner_serial="nobody"),
         items.Judge(

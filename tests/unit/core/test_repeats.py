@@ -1,4 +1,6 @@
-"""M7: one open payment per account and amount, from any station, unless the operator confirms the very one that is open."""
+"""M7: one open payment per account and amount, from any station, unless the operator confirms the very one."""
+
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,7 @@ from tests.stand.house import House
 from tests.unit.core.cohort import PLACES, bring
 from tests.unit.core.oracle import violations
 
-AGAIN = {"biller_account": "20000", "amount_fen": 1_000}
+AGAIN: dict[str, Any] = {"biller_account": "20000", "amount_fen": 1_000}
 OPEN_PLACES = ("RESERVED", "SENT", "UNKNOWN", "REVERSING", "CANCELLING")
 
 
@@ -35,7 +37,7 @@ def test_m7_another_amount_or_account_is_another_payment(house: House) -> None:
     assert house.pay(biller_account="20001", amount_fen=1_000).state == "RESERVED"
 
 
-def refused(house: House, station: int = 1, **fields: object) -> items.Refusal:
+def refused(house: House, station: int = 1, **fields: Any) -> items.Refusal:
     return house.ask(house.accept(station, **(AGAIN | fields)), items.Refusal)
 
 

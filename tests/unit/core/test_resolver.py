@@ -1,6 +1,7 @@
-"""The resolver and the sweep: ladder, lease, alarms by age, reversal, repeats, and what a clock may end (M4, M5, M8)."""
+"""The resolver and the sweep: ladder, lease, alarms by age, reversal, repeats, and what a clock may end (M4-M8)."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ def sweep(house: House) -> items.Swept:
     return house.ask(items.Sweep(entropy=house.entropy()), items.Swept)
 
 
-def in_doubt(house: House, **fields: object) -> rows.Payment:
+def in_doubt(house: House, **fields: Any) -> rows.Payment:
     return house.settle(house.pay(**fields), "Unknown")
 
 
@@ -135,17 +136,13 @@ def test_m6_original_not_found_counts_between_the_ages(tmp_path: Path, seconds: 
     granted = house.send(payment)
     house.ask(house.reply_of(granted, "Unknown"), items.Judged)
     house.advance(seconds)
-    # A repeat that the biller allows: its answer is as old as its claim.
-    repeated = house.ask(house.claim(house.order_of(payment), repeat=True), items.Granted)
-    house.advance(19)
-    house.ask(house.reply_of(repeated, "NeverPaid", resp_code="25"), items.Judged)
+    house.ask(house.evidence(house.order_of(payment), "NeverPaid", resp_code="25"), items.Judged)
     assert house.now_of(payment).state == state
     assert house.order_of(payment, OrderKind.PAY).state == pay
     assert violations(house) == []
     house.close()
 
 
-@pytest.mark.parametrize("seconds", [0, 700])
 def test_m6_an_absence_is_as_old_as_its_question(house: House) -> None:
     """Asked too early and judged late: the biller spoke when the payment could still be on its way."""
     payment = in_doubt(house)
@@ -157,6 +154,22 @@ def test_m6_an_absence_is_as_old_as_its_question(house: House) -> None:
     assert house.now_of(payment).state == "UNKNOWN"
 
 
+def test_m6_the_answer_of_a_call_is_as_old_as_its_claim(tmp_path: Path) -> None:
+    house = House(tmp_path, prices={"reverse_after_s": 570}, durable=False)
+    payment = in_doubt(house)
+    house.advance(590)
+    assert len(ask(house).opened) == 1
+    granted = house.send(payment)
+    house.advance(19)
+    house.ask(house.reply_of(granted, "NeverPaid", resp_code="25"), items.Judged)
+    assert house.now_of(payment).state == "REVERSING"
+    repeated = house.ask(house.claim(house.order_of(payment), repeat=True), items.Granted)
+    house.ask(house.reply_of(repeated, "NeverPaid", resp_code="25"), items.Judged)
+    assert house.now_of(payment).state == "FAILED"
+    house.close()
+
+
+@pytest.mark.parametrize("seconds", [0, 700])
 def test_m6_original_not_found_for_a_cancel_is_a_break(house: House, seconds: int) -> None:
     payment = house.settle(house.pay())
     start = house.now

@@ -13,7 +13,7 @@ from gateway import log
 
 SERIAL = "2026112406H0P4QWR2D3RMF7"
 ACCOUNT = "13805790001"
-SECRET = "Canary-Secret-0123456789"
+SECRET = "Canary-Secret-of-no-digits"
 
 
 @pytest.fixture
