@@ -68,7 +68,7 @@ class Secret:
         return self._text
 
     def __repr__(self) -> str:
-        return self._text
+        return "***"
 
     def __format__(self, spec: str) -> str:
         return "***"

@@ -25,7 +25,7 @@ from contracts.states import State
 S = State
 _PAID, _FAILED = one_of(S.SUCCESS), one_of(S.FAILED)
 _NEED = one_need(Need.NOTICE)
-_TOLD = expect(S.SUCCESS, patience_s=3)
+_TOLD = expect(S.SUCCESS, patience_s=2)
 _HELD_S = 1
 
 
@@ -50,7 +50,7 @@ NOTICES: tuple[Scenario, ...] = (
             Settle(),
             Decide(Result.FAILED),
             Settle(),
-            expect(S.FAILED, patience_s=3),
+            expect(S.FAILED, patience_s=2),
         ),
         end=_FAILED,
     ),

@@ -38,6 +38,7 @@ from gateway.flow.requests import Requests
 from gateway.flow.task_group import TaskGroup
 from gateway.flow.waiters import Waiters
 from gateway.ops.audit.run import audit
+from gateway.store.port import StoreError
 from tests.stand import flow_audit
 from tests.stand.flow_parts import FlowNotes, HandClock, LocalStore, Premises
 
@@ -191,7 +192,11 @@ class GatewayFlow:
 
     async def cancel(self, gateway_serial: str) -> bool:
         item = self.house.keyed(items.Cancel, gateway_serial=gateway_serial, reason="顾客要求")
-        reply = await self.store.run(item)
+        try:
+            reply = await self.store.run(item)
+        except StoreError as error:
+            self.notes.troubles.append(f"cancel of {gateway_serial} failed: {error}")
+            return False
         await self._breathe()
         return isinstance(reply, items.Taken)
 

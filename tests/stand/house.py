@@ -3,7 +3,9 @@
 import hashlib
 import itertools
 import random
+import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -45,16 +47,15 @@ class House:
         self.random = random.Random(seed)
         self._counter = itertools.count(1)
         path = folder / "book.db"
-        upgrade(f"sqlite:///{path}")
+        path.write_bytes(_empty_book())
         self.path = path
         self._durable = durable
         self.engine = self.open_engine()
-        for service in self.env.billers:
-            self.set_price(service, **(prices or {}))
-        for number in range(1, stations + 1):
-            self.add_station(number)
-            if deposit_fen:
-                self.deposit(number, deposit_fen)
+        opening = [self._price(service, **(prices or {})) for service in self.env.billers]
+        opening += [self._station(number) for number in range(1, stations + 1)]
+        if deposit_fen:
+            opening += [self._deposit(number, deposit_fen) for number in range(1, stations + 1)]
+        assert all(isinstance(reply, items.Kept) for reply in self.batch(opening))
 
     def open_engine(self) -> SqliteEngine:
         """A new engine on the house's file, with the house's clock."""
@@ -183,7 +184,7 @@ class House:
 
     # short ways
 
-    def set_price(self, service: str, **changes: Any) -> None:
+    def _price(self, service: str, **changes: Any) -> Any:
         values: dict[str, Any] = {
             "version": "V1",
             "service": service,
@@ -194,9 +195,9 @@ class House:
             "rate_ppm": 15_000,
             "reverse_after_s": 900,
         }
-        self.ask(items.SetPrices(**(values | changes)), items.Kept)
+        return items.SetPrices(**(values | changes))
 
-    def add_station(self, number: int, **changes: Any) -> None:
+    def _station(self, number: int, **changes: Any) -> Any:
         values: dict[str, Any] = {
             "institution_code": code(number),
             "name": f"站{number}",
@@ -211,10 +212,10 @@ class House:
             "services": list(self.env.billers),
             "trained_until": self.now + YEAR_MS,
         }
-        self.ask(items.AddStation(**(values | changes)), items.Kept)
+        return items.AddStation(**(values | changes))
 
-    def deposit(self, number: int, amount_fen: int) -> None:
-        item = items.Deposit(
+    def _deposit(self, number: int, amount_fen: int) -> Any:
+        return items.Deposit(
             institution_code=code(number),
             amount_fen=amount_fen,
             voucher_number=f"V{next(self._counter)}",
@@ -222,7 +223,15 @@ class House:
             taken_by="0001",
             entropy=self.entropy(),
         )
-        self.ask(item, items.Kept)
+
+    def set_price(self, service: str, **changes: Any) -> None:
+        self.ask(self._price(service, **changes), items.Kept)
+
+    def add_station(self, number: int, **changes: Any) -> None:
+        self.ask(self._station(number, **changes), items.Kept)
+
+    def deposit(self, number: int, amount_fen: int) -> None:
+        self.ask(self._deposit(number, amount_fen), items.Kept)
 
     def pay(self, station: int = 1, **changes: Any) -> rows.Payment:
         """An accepted payment."""
@@ -261,6 +270,15 @@ class House:
         sql = "SELECT available_fen, reserved_fen, receivable_fen FROM station_balances WHERE institution_code = ?"
         ((available, reserved, receivable),) = self.sql(sql, code(number))
         return available, reserved, receivable
+
+
+@cache
+def _empty_book() -> bytes:
+    """A file as the migrations make it, made once per process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        upgrade(f"sqlite:///{path}")
+        return path.read_bytes()
 
 
 def code(number: int) -> str:

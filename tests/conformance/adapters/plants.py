@@ -204,7 +204,6 @@ PLANTS: Mapping[str, Plant] = {
     "not sent is in doubt": bend(pay=when(NotSent, Unknown(cause="planted"))),
     "cut is not sent": bend(pay=when(Unknown, NOT_SENT, *_CUT)),
     "no answer is declined": bend(pay=when(Unknown, DECLINED, *_NO_ANSWER)),
-    "no answer is not sent": bend(pay=when(Unknown, NOT_SENT, *_NO_ANSWER)),
     "time-out is declined": bend(pay=when(Unknown, DECLINED, "TimeoutError")),
     "5xx is not sent": bend(pay=when(Unknown, NOT_SENT, "http.5")),
     "busy is not sent": bend(pay=when(Unknown, NOT_SENT, "code.9003")),
@@ -240,7 +239,6 @@ PLANTS: Mapping[str, Plant] = {
     "giving up does nothing": patched((Judging, "give_up", _blind)),
     # notices
     "notices are not read": bend(read_notice=lambda *_: wire.BadOrder("planted")),
-    "notices say nothing": on_notice(lambda *_: Unknown(cause="planted")),
     "notices go by turns": notices_by_guess(always=False),
     "all notices count": notices_by_guess(always=True),
     "a contradiction is paid": on_notice(when(Unknown, _all_paid)),
