@@ -104,7 +104,7 @@ class Lane:
                 now = clock.monotonic()
                 ticket = self.breaker.try_start(now)
                 if ticket is None:
-                    await clock.sleep(max(0.05, (self.breaker.retry_at(now) or now) - now))
+                    await self._wake_within((self.breaker.retry_at(now) or now) - now)
                     continue
                 if not self.slots.try_take(now):
                     self.breaker.abandoned(ticket)
@@ -116,9 +116,22 @@ class Lane:
         now = self._parts.clock.monotonic()
         at = self.slots.next_at(now)
         if at is not None:
-            await self._parts.clock.sleep(max(0.001, at - now))
+            await self._wake_within(at - now)
             return
         await self._wake.wait()
+        self._wake.clear()
+
+    async def _wake_within(self, seconds: float) -> None:
+        """Wait for a call's end (a probe's answer may open the breaker), a new offer, or so long."""
+        waits = [
+            asyncio.ensure_future(self._parts.clock.sleep(max(0.001, seconds))),
+            asyncio.ensure_future(self._wake.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
         self._wake.clear()
 
     def _begin(self, ref: Ref, ticket: Ticket) -> None:

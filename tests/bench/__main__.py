@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,9 +13,8 @@ from tests.bench.installation import ROOT
 from tests.bench.machine import look_at_machine
 from tests.bench.options import Options
 from tests.bench.results import NAMES, BenchError, Latest, Result, tidy, write
-from tests.bench.runs import RUNS, run_quietly
+from tests.bench.runs import RUNS, has_time, run_quietly
 
-DEADLINE_S = 8 * 60
 OUT = ROOT / "var" / "bench" / "latest.json"
 
 
@@ -35,14 +35,12 @@ def main() -> int:
         machine = look_at_machine(Path(folder))
     results: list[Result] = []
     failed: list[str] = []
-    for name in wanted:
+    for at, name in enumerate(wanted):
         sys.stderr.write(f"[{time.monotonic() - begun:5.0f} s] {name}\n")
         try:
-            found = run_quietly(lambda: RUNS[name](options), lambda took: _time_is_left(begun, took, options))  # noqa: B023
+            results += _measure(name, wanted[at + 1 :], begun, options)
         except BenchError as error:
             failed.append(f"{name}: {error}")
-        else:
-            results += [tidy(result) for result in found]
     latest = Latest(at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), machine=machine, results=results)
     write(latest, OUT)
     print(table.render(machine, results))
@@ -52,8 +50,11 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _time_is_left(begun: float, took: float, options: Options) -> bool:
-    return options.full or time.monotonic() - begun + took < DEADLINE_S
+def _measure(name: str, later: Sequence[str], begun: float, options: Options) -> list[Result]:
+    def time_is_left(took_s: float) -> bool:
+        return options.full or has_time(time.monotonic() - begun, took_s, later)
+
+    return [tidy(result) for result in run_quietly(lambda: RUNS[name](options), time_is_left)]
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import pytest
 from tests.bench import quiet
 from tests.bench.processes import TICK_S, Process, cpu_s, family, parse_stat, processes
 from tests.bench.quiet import LIMIT_CORES, Snapshot, Spent, between, is_quiet, mark, parse_cpu
-from tests.bench.results import Result
-from tests.bench.runs import run_quietly
+from tests.bench.results import NAMES, Result
+from tests.bench.runs import DEADLINE_S, USUAL_S, has_time, run_quietly
 
 
 def _result(foreign: float, steal: float = 0.0) -> Result:
@@ -114,3 +114,12 @@ def test_after_two_repeats_the_quietest_is_reported_and_marked() -> None:
 def test_without_time_left_nothing_is_repeated() -> None:
     results = run_quietly(lambda: [_result(0.9)], lambda _took: False)
     assert [result.settings["tries"] for result in results] == [1]
+
+
+def test_a_repeat_leaves_time_for_what_comes_later() -> None:
+    assert set(USUAL_S) == set(NAMES)
+    assert sum(USUAL_S.values()) < DEADLINE_S
+    assert has_time(DEADLINE_S - 20, 20, [])
+    assert not has_time(DEADLINE_S - 20, 21, [])
+    assert has_time(DEADLINE_S - 20 - USUAL_S["start_up"], 20, ["start_up"])
+    assert not has_time(DEADLINE_S - 20 - USUAL_S["start_up"], 20, ["idle_memory", "start_up"])
