@@ -30,27 +30,21 @@ class Waiters:
             if not future.done():
                 future.set_result(None)
 
-    def expect(self, serial: str) -> asyncio.Future[None]:
-        """A future that the next wake of this serial completes. Give it back with `forget`."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(serial, set()).add(future)
-        return future
-
-    def forget(self, serial: str, future: asyncio.Future[None]) -> None:
-        """The waiter has gone."""
-        waiting = self._waiting.get(serial)
-        if waiting is not None:
-            waiting.discard(future)
-            if not waiting:
-                del self._waiting[serial]
-
     async def wait(self, serial: str, seconds: float) -> None:
         """Return at the next wake of this serial, or after so many seconds."""
-        future = self.expect(serial)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(serial, set()).add(future)
         try:
             async with asyncio.timeout(seconds):
                 await future
         except TimeoutError:
             pass
         finally:
-            self.forget(serial, future)
+            self._forget(serial, future)
+
+    def _forget(self, serial: str, future: "asyncio.Future[None]") -> None:
+        waiting = self._waiting.get(serial)
+        if waiting is not None:
+            waiting.discard(future)
+            if not waiting:
+                del self._waiting[serial]

@@ -1,6 +1,7 @@
 """`python -m tests.bench [NAME …] [--full]`."""
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ def main() -> int:
     unknown = sorted(set(given.names) - set(NAMES))
     if unknown:
         parser.error(f"no such result: {', '.join(unknown)}")
+    # Whoever stops the bench wants its processes and folders gone: an exit by exception cleans up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = Options(measure_s=given.seconds, full=given.full)
     wanted = [name for name in NAMES if name in given.names or not given.names]
     begun = time.monotonic()

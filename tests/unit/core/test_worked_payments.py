@@ -14,6 +14,7 @@ from tests.stand.billers import POWER, TELECOM, WATER
 from tests.stand.house import House
 
 STATION = "33078200017"
+PLAT = "TP2026112409020300000077"
 
 
 def at(text: str) -> int:
@@ -84,6 +85,12 @@ def test_s3_1_accepted_then_a_notice(example: House) -> None:
         terminal_trace="000123",
         cash_received_fen=10_100,
     )
+    _accepted_rows(house, payment, arrival)
+    _claimed_and_accepted(house, payment)
+    _noticed(house, payment)
+
+
+def _accepted_rows(house: House, payment: rows.Payment, arrival: items.Arrival) -> None:
     serial = payment.gateway_serial
     assert serial[:8] == "20261124"
     assert (payment.state, payment.version, payment.fee_fen, payment.paid_fen) == ("RESERVED", 1, 100, None)
@@ -112,6 +119,8 @@ def test_s3_1_accepted_then_a_notice(example: House) -> None:
     assert (told["order_serial"], told["send_before"]) == (serial, "2026-11-24T01:04:03.456Z")
     assert house.rows_of(rows.Record)[0].day is None
 
+
+def _claimed_and_accepted(house: House, payment: rows.Payment) -> None:
     house.now = at("2026-11-24T01:02:03.470")
     granted = house.send(payment)
     (attempt,) = house.rows_of(rows.Attempt)
@@ -121,24 +130,26 @@ def test_s3_1_accepted_then_a_notice(example: House) -> None:
     assert house.now_of(payment).version == 2
 
     house.now = at("2026-11-24T01:02:03.620")
-    plat = "TP2026112409020300000077"
     reply = house.reply_of(
-        granted, "Accepted", resp_code="0000", biller_serial=plat, ask_after_s=60, raw=b'{"code":"0000"}'
+        granted, "Accepted", resp_code="0000", biller_serial=PLAT, ask_after_s=60, raw=b'{"code":"0000"}'
     )
     judged = house.ask(reply, items.Judged)
     order, payment = house.order_of(payment), house.now_of(payment)
-    assert (judged.effect, payment.state, payment.version, payment.biller_serial) == ("SENT->SENT", "SENT", 3, plat)
+    assert (judged.effect, payment.state, payment.version, payment.biller_serial) == ("SENT->SENT", "SENT", 3, PLAT)
     assert (order.state, order.in_flight) == ("SENT", False)
     assert order.ask_at == at("2026-11-24T01:03:03.620")
     assert order.result_due_at == at("2026-11-25T01:02:03.620")
     assert len(house.rows_of(rows.Transaction)) == 2  # deposit, R01
 
+
+def _noticed(house: House, payment: rows.Payment) -> None:
+    serial, order = payment.gateway_serial, house.order_of(payment)
     house.now = at("2026-11-24T01:02:05.914")
     notice = items.Judge(
         source="notice",
         entropy=house.entropy(),
         answer=items.Answer(
-            kind="Paid", biller_serial=plat, paid_fen=10_000, biller_date="2026-11-24", raw=b'{"state":"2"}'
+            kind="Paid", biller_serial=PLAT, paid_fen=10_000, biller_date="2026-11-24", raw=b'{"state":"2"}'
         ),
         biller="telecom",
         partner_serial=order.partner_serial,
