@@ -37,3 +37,11 @@ def skipped(stage: Stage) -> Mapping[str, frozenset[Need]]:
     """The scenarios this service need not pass, each with the facts it does not declare."""
     declared = stage.declared()
     return {name: scenario.needs - declared for name, scenario in MATRIX.items() if not scenario.applies(declared)}
+
+
+def coverage(stage: Stage) -> str:
+    """Which scenarios this service plays and which it need not, as a line of text with the facts it lacks."""
+    left_out = skipped(stage)
+    lacking = sorted({need for needs in left_out.values() for need in needs})
+    why = f"; {len(left_out)} left out, it does not declare: {', '.join(lacking)}" if left_out else ""
+    return f"{stage.service}: {len(chosen(stage))} of {len(MATRIX)} scenarios{why}"

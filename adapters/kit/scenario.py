@@ -8,11 +8,11 @@ from adapters.kit.faults import Kind
 from adapters.kit.stage import Code, Need, Op, Result, Who
 from contracts.states import State
 
-PATIENCE_MS = 800
+PATIENCE_MS = 1_000
 """How long the adapter under test waits for an answer, in real milliseconds, unless a scenario says otherwise."""
 WITHIN_S = 0.2
 """Real seconds of delay that such an adapter sits out."""
-BEYOND_S = 1.2
+BEYOND_S = 1.3
 """Real seconds of delay that outlast it."""
 HELD_S = 2.0
 """Real seconds for which a request is held on its way: it outlasts our patience and what we do after that."""

@@ -48,6 +48,7 @@ ROUNDS_MAX = 200
 QUIET_S = 0.03
 """How long nothing may move before a flow whose biller sends notices counts as settled: one may be on its way."""
 BILL_S = 5
+BILL_TRIES = 3
 _CALLS = ("call.", "question.", "bill.")
 _UNDOING = (OrderKind.REVERSE, OrderKind.CANCEL)
 
@@ -255,16 +256,20 @@ class GatewayFlow:
     # the inside
 
     async def _query_bill(self, service: str, biller_account: str, params: str) -> str:
-        ask = items.AskBill(arrival=self.house.arrival(), service=service, biller_account=biller_account, params=params)
-        asked = await self.store.run(ask)
-        if not isinstance(asked, items.Asked):
-            raise NotTakenError(str(asked))
-        token = asked.query.query_token
-        await self._waiters.wait(token, BILL_S)
-        now = await self.store.look(views.PeekQuery(query_token=token))
-        if not isinstance(now, items.Asked) or now.query.state != "ANSWERED":
-            raise NotTakenError(f"no bill: {now}")
-        return token
+        """The token of an answered query; one without an answer is asked anew, as a shop would."""
+        for _ in range(BILL_TRIES):
+            ask = items.AskBill(
+                arrival=self.house.arrival(), service=service, biller_account=biller_account, params=params
+            )
+            asked = await self.store.run(ask)
+            if not isinstance(asked, items.Asked):
+                raise NotTakenError(str(asked))
+            token = asked.query.query_token
+            await self._waiters.wait(token, BILL_S)
+            now = await self.store.look(views.PeekQuery(query_token=token))
+            if isinstance(now, items.Asked) and now.query.state == "ANSWERED":
+                return token
+        raise NotTakenError(f"no bill for {service}")
 
     def _on_request(self, message: items.Message) -> None:
         kind = msgspec.json.decode(message.payload)["kind"]

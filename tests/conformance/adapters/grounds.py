@@ -17,8 +17,6 @@ from contracts.biller import Adapter
 from contracts.money import Fen
 from tests.stand.house import NOON
 
-CONNECT_MS = 500
-
 
 class Simulator(Protocol):
     """A running simulator."""
@@ -57,7 +55,7 @@ def _telecom_config(folder: Path, base_url: str, patience_ms: int) -> Config:
         base_url=base_url,
         agent_no=FILE_AGENT,
         sign_key_file=str(key),
-        connect_timeout_ms=min(CONNECT_MS, patience_ms // 2),
+        connect_timeout_ms=patience_ms - 1,
         pay_timeout_ms=patience_ms,
         reply_timeout_ms=patience_ms,
         download_timeout_ms=patience_ms,

@@ -66,11 +66,6 @@ def accept(house: House, **fields: Any) -> rows.Payment:
     return house.ask(house.accept(1, **fields), items.Taken).payment
 
 
-def transaction(house: House, recipe: str, serial: str) -> rows.Transaction:
-    (found,) = house.rows_of(rows.Transaction, "recipe = ? AND gateway_serial = ?", recipe, serial)
-    return found
-
-
 def test_s3_1_accepted_then_a_notice(example: House) -> None:
     house = example
     house.now = at("2026-11-24T01:02:03.456")
@@ -356,7 +351,7 @@ def test_s3_4_failed_then_paid_by_the_file_with_the_balance_spent(example: House
         f"commission_accrued/{STATION}": 56,
         "commission_income": 24,
     }
-    posted = transaction(house, "R09", payment.gateway_serial)
+    (posted,) = house.rows_of(rows.Transaction, "recipe = 'R09'")
     assert (posted.posting_date, posted.account_date, posted.settle_date) == ("2026-11-25", "2026-11-24", "2026-11-24")
     assert balance(house) == (0, 0, 5600)
 
