@@ -44,7 +44,7 @@ class Serving:
 
     def __init__(self, config: "Config", adapters: "Mapping[str, Adapter]", env: "Env", clock: "Clock") -> None:
         self._config, self._adapters, self._env, self._clock = config, adapters, env, clock
-        self._healthy: "Callable[[], bool]" = lambda: True
+        self._healthy: Callable[[], bool] = lambda: True
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT, or until a process we need is gone."""
@@ -72,9 +72,9 @@ class Serving:
     def _fork_front(self) -> int:
         """One more process that verifies, signs and asks the same book; it ends with this one."""
         pid = os.fork()
-        if pid:
-            return pid
-        self._child()
+        if not pid:
+            self._child()
+        return pid
 
     def _child(self) -> NoReturn:
         code = 1

@@ -57,7 +57,7 @@ class Chores:
                 await self._parts.clock.sleep(seconds)
 
     async def sweep(self) -> bool:
-        """End what is proven unsent and too old, mark overdue calls, offer what waits. True if there is more at once."""
+        """End what is proven unsent and too old, mark overdue calls, offer what waits. True: there is more."""
         item = Sweep(entropy=self._parts.entropy())
         swept = await self._parts.store.run(item)
         self._parts.crash.reach(CrashPoint.SWEEP_AFTER_COMMIT)

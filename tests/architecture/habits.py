@@ -56,9 +56,7 @@ BANNED_REFERENCES: Mapping[str, str] = {
 }
 OUTSIDE_CLOCK = frozenset(name for name, use in BANNED_REFERENCES.items() if use.startswith("clock"))
 # A process that is stopped at a named point stops at once; a forked child must not run its parent's clean-up.
-ALLOWED_REFERENCES = frozenset(
-    {("gateway/serve.py", "os._exit"), ("gateway/store/sqlite/process.py", "os._exit")}
-)
+ALLOWED_REFERENCES = frozenset({("gateway/serve.py", "os._exit"), ("gateway/store/sqlite/process.py", "os._exit")})
 
 
 def check_top_level(tree: Tree) -> Iterator[str]:

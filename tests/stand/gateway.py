@@ -18,13 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import msgspec
 
 from adapters.telecom import ADAPTER
-from adapters.telecom.config import Config
 from adapters.telecom.adapter import Telecom
+from adapters.telecom.config import Config
 from certs.certificates import Certificate
 from certs.core.profile import Refused, ReplyHead, ReplyProof, verify_reply
 from certs.keys import PemSigner, load_certificate
@@ -108,7 +108,7 @@ class Stand:
     pid: int = 0
     simulator: "subprocess.Popen[str] | None" = None
 
-    def __enter__(self) -> "Stand":
+    def __enter__(self) -> Self:
         self.public, self.admin, self.partner, self.platform = (free_port() for _ in range(4))
         self.adapters: Mapping[str, Adapter] = {"telecom": hasty_adapter()}
         plan = Plan(
@@ -216,9 +216,9 @@ class Stand:
 
     def _fork(self, crash_at: str | None) -> int:
         pid = os.fork()
-        if pid:
-            return pid
-        self._child(crash_at)
+        if not pid:
+            self._child(crash_at)
+        return pid
 
     def _child(self, crash_at: str | None) -> NoReturn:
         code = 3
@@ -273,10 +273,11 @@ class Stand:
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return
                 except BlockingIOError:
                     assert time.monotonic() < until, "the writer outlives its parent"
                     time.sleep(0.005)
+                else:
+                    return
 
     def log(self) -> str:
         """What serve wrote."""

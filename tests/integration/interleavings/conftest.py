@@ -50,12 +50,15 @@ class Gateways:
         """Prices, two stations, their money."""
         make = self.make
         for service in make.env.billers:
-            price = {"version": "V1", "service": service, "effective_from": "2026-01-01", "fee_fen": 100}
-            await self.one.run(items.SetPrices(**price, min_fen=100, max_fen=5_000_000, rate_ppm=15_000))
+            price = items.SetPrices(
+                version="V1", service=service, effective_from="2026-01-01", fee_fen=100, min_fen=100,
+                max_fen=5_000_000, rate_ppm=15_000,
+            )  # fmt: skip
+            await self.one.run(price)
         for number in (1, 2):
             await self.one.run(
                 items.AddStation(
-                    institution_code=code(number), name="站", terminal_id="T1", operator_id="0001", operator_name="张三",
+                    institution_code=code(number), name="站", terminal_id="T1", operator_id="1", operator_name="张三",
                     certificate_der=b"der", keyid=keyid(number), public_key_sha256=keyid(number),
                     not_before=make.now - 86_400_000, not_after=make.now + YEAR_MS, services=list(make.env.billers),
                     trained_until=make.now + YEAR_MS,
