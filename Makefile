@@ -34,7 +34,7 @@ check: $(VENV)/.installed-dev ## formatting, lint and types
 	$(BIN)/mypy --strict $(CODE)
 
 unit: $(VENV)/.installed-dev ## unit and architecture tests
-	$(PY) -m pytest $(FAST) $(ARGS)
+	$(PY) -m pytest $(FAST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/.installed-dev ## measure the budgets
 	$(PY) -m tests.bench $(ARGS)

@@ -35,12 +35,11 @@ _UNTOLD = Trouble(on=Op.NOTICE, kind=Kind.NO_NOTICE, times=None, only=Need.NOTIC
 
 def _doubted(name: str, story: str, trouble: Trouble, end: frozenset[State], *more: Step) -> Scenario:
     """A pay call whose answer proves nothing: in doubt right after, resolved by evidence."""
-    doubt = expect(S.UNKNOWN, or_later=end & _PAID)
     return Scenario(
         name=name,
         story=story,
         needs=one_need(Need.QUERY),
-        steps=(show(trouble), Pay(), Settle(), doubt, *more),
+        steps=(show(trouble, _UNTOLD), Pay(), Settle(), expect(S.UNKNOWN), *more),
         end=end,
     )
 

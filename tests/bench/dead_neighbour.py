@@ -16,7 +16,7 @@ from tests.bench.results import Reference, Result
 from tests.bench.servers import plain_biller
 
 NEAR, FAR = "bench_near", "bench_far"
-EACH_PER_S = 150
+EACH_PER_S = 100
 DELAY_MS = 20
 WARM_UP_S = 2.0
 MEASURE_S = 10.0

@@ -20,7 +20,7 @@ def render(machine: Machine, results: Sequence[Result]) -> str:
 
 def _lines(result: Result) -> Iterator[str]:
     verdict = judge(result)
-    loud = "" if result.settings.get("quiet", True) else "  (NOISY)"
+    loud = "" if result.settings.get("quiet", True) else " as measured, but NOISY: no verdict"
     yield ""
     yield f"{result.name}: {verdict.budget}: {_WORDS[verdict.met]}{loud}"
     yield "    " + "  ".join(
