@@ -35,6 +35,11 @@ class Slots:
         self._taken_at.append(now)
         return True
 
+    def free(self, now: float) -> int:
+        """How many try_take would succeed in a row at this moment."""
+        self._forget(now)
+        return min(self._free, self._rate - len(self._taken_at))
+
     def release(self) -> None:
         """Give the slot back; its token returns by time alone. Raises ValueError if none is taken."""
         if self._free == self._concurrency:

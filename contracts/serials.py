@@ -26,12 +26,18 @@ def mint_serial(now_ms: int, zone: tzinfo, random_bits: int) -> str:
 
     random_bits: 0 ≤ n < 2**32. Later milliseconds sort after earlier ones on the same date.
     """
-    return _date(now_ms // 1000, zone) + encode_crockford((now_ms << 32) | random_bits, 16)
+    # The first nine characters are time alone; the tenth holds its last three bits and the first two random ones.
+    low = (now_ms & 7) << 32 | random_bits
+    return (
+        f"{_beginning(now_ms, zone)}{CROCKFORD[low >> 30]}"
+        f"{_PAIRS[low >> 20 & 1023]}{_PAIRS[low >> 10 & 1023]}{_PAIRS[low & 1023]}"
+    )
 
 
 @lru_cache(maxsize=64)
-def _date(now_s: int, zone: tzinfo) -> str:
-    return datetime.fromtimestamp(now_s, zone).strftime("%Y%m%d")
+def _beginning(now_ms: int, zone: tzinfo) -> str:
+    date = datetime.fromtimestamp(now_ms // 1000, zone).strftime("%Y%m%d")
+    return date + encode_crockford(now_ms << 32, 16)[:9]
 
 
 def is_serial(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -72,14 +73,24 @@ def _depth(raw: bytes) -> int:
 
 def decode(raw: bytes, kind: type[T]) -> T:
     """Read one JSON document as `kind`; raises Malformed for anything else. Linear in the size of the text."""
-    scan(raw)
+    return decode_both(raw, kind)[0]
+
+
+def decode_both(raw: bytes, kind: type[T]) -> tuple[T, Any]:
+    """As decode, and the same document as plain values, which the strict reading gives anyway."""
+    plain = scan(raw)
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return _decoder(kind).decode(raw), plain
     except msgspec.ValidationError as error:
         detail, _, place = str(error).partition(" - at `")
         raise Malformed(detail, place.rstrip("`") or None) from None
     except msgspec.DecodeError as error:
         raise Malformed(f"not JSON: {error}") from None
+
+
+@lru_cache(maxsize=256)
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(kind)
 
 
 def canonical(value: Any) -> bytes:

@@ -10,12 +10,22 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any, cast
 
 import msgspec
-import structlog
 
 from contracts.serials import SERIAL_PATTERN
+
+if "rich" in sys.modules:
+    import structlog
+else:
+    # Where structlog finds rich it loads all of it, 0.3 s at each start, for coloured tracebacks that we never draw.
+    sys.modules["rich"] = cast(ModuleType, None)
+    try:
+        import structlog
+    finally:
+        del sys.modules["rich"]
 
 KEYS = frozenset(
     "event level timestamp trace_id institution_code terminal_id biller gateway_serial attempt state_from state_to"
@@ -46,8 +56,11 @@ _NUMBERS = frozenset({"attempt", "amount_fen", "elapsed_ms"})
 _SERIAL = SERIAL_PATTERN.strip("^$")
 # Ours may stand in a text as it is; any other run of five digits or more may be somebody's account.
 _DIGITS = re.compile(rf"(?P<ours>(?<![0-9A-Za-z]){_SERIAL}(?![0-9A-Za-z]))|(?P<run>[0-9]{{5,}})")
+_RUN = re.compile("[0-9]{5}")
+_AS_IT_IS = _NUMBERS | _IDS.keys() | {"event", "level", "timestamp"}
 _CAUSE_MAX = 1_000
 _FRAMES = 8
+_encode = msgspec.json.Encoder().encode
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -86,6 +99,8 @@ refusals = Refusals()
 
 def mask(text: str) -> str:
     """The text with every run of five or more digits cut to its last four; our own serials stay."""
+    if _RUN.search(text) is None:
+        return text
     return _DIGITS.sub(lambda found: found["ours"] or f"***{found['run'][-4:]}", text)
 
 
@@ -93,26 +108,26 @@ def check_line(line: Mapping[str, Any]) -> str | None:
     """Why a line may not be written, or None."""
     if line.get("event") not in EVENTS:
         return "an event that is not in the list"
-    if unknown := sorted(line.keys() - KEYS):
+    if not line.keys() <= KEYS:
+        unknown = sorted(line.keys() - KEYS)
         return f"keys that are not in the list: {', '.join(map(mask, unknown))}"
     for key, value in line.items():
         if value is None:
             continue
         if key in _NUMBERS and type(value) is not int:
             return f"{key} is no whole number"
-        if key in _IDS and not (isinstance(value, str) and _IDS[key].fullmatch(value)):
+        form = _IDS.get(key)
+        if form is not None and not (isinstance(value, str) and form.fullmatch(value)):
             return f"{key} has not its form"
     return None
 
 
 def redact(line: Mapping[str, Any]) -> dict[str, Any]:
     """What may be shown of a checked line: accounts cut, texts of bounded length; a Secret prints itself as ***."""
-    return {key: _shown(key, value) for key, value in line.items() if value is not None}
+    return {key: value if key in _AS_IT_IS else _shown(value) for key, value in line.items() if value is not None}
 
 
-def _shown(key: str, value: Any) -> Any:
-    if key in _NUMBERS or key in _IDS or key in ("event", "level", "timestamp"):
-        return value
+def _shown(value: Any) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value)} bytes"
     return mask(str(value)[:_CAUSE_MAX])
@@ -126,13 +141,24 @@ class Writer:
 
     def line(self, found: Mapping[str, Any]) -> None:
         """Write one line, or what says that it was refused."""
+        self._write(self.render(found))
+
+    def render(self, found: Mapping[str, Any]) -> str:
+        """The text of one line, or of what says that it was refused."""
         refused = check_line(found)
         if refused is not None:
             if self._strict:
                 raise LogRefused(f"{found.get('event')!r}: {refused}")
             refusals.count += 1
             found = {"event": "log.refused", "level": "error", "timestamp": found.get("timestamp"), "cause": refused}
-        self._write(msgspec.json.encode(redact(found)).decode() + "\n")
+        return _encode(redact(found)).decode() + "\n"
+
+
+class _Sink:
+    """What structlog hands a rendered line to, by the name of its level."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = write
 
 
 class _Handler(logging.Handler):
@@ -147,7 +173,7 @@ class _Handler(logging.Handler):
         line: dict[str, Any] = {
             "event": record.msg if ours else "library.spoke",
             "level": record.levelname.lower(),
-            "timestamp": _stamp(datetime.fromtimestamp(record.created, UTC)),
+            "timestamp": _stamp(datetime.fromtimestamp(record.created, UTC), "milliseconds"),
         }
         if ours:
             line |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
@@ -168,29 +194,26 @@ def trace(error: BaseException) -> str:
     return f"{type(error).__name__}: {error} at {' < '.join(places)}"
 
 
-def _stamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _stamp(moment: datetime, precision: str) -> str:
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def configure(level: str = "info", *, strict: bool = False, write: Callable[[str], object] | None = None) -> None:
     """Send everything to `write` (stderr), one JSON line each. Call once at start; again replaces what was."""
-    writer = Writer(write or _to_stderr, strict=strict)
+    write = write or _to_stderr
+    writer, sink = Writer(write, strict=strict), _Sink(write)
 
-    def finish(_logger: object, _method: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    def finish(_logger: object, _method: str, line: MutableMapping[str, Any]) -> str:
         error = line.pop("exc_info", None)
         if isinstance(error, BaseException):
             line["cause"] = trace(error)
-        writer.line(line)
-        raise structlog.DropEvent
+        line["timestamp"] = _stamp(datetime.now(UTC), "microseconds")
+        return writer.render(line)
 
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            cast("structlog.typing.Processor", finish),
-        ],
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, finish],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *_: sink,
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

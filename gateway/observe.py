@@ -26,7 +26,8 @@ class Observer:
 
     def __init__(self, level: str) -> None:
         configure(level)
-        self._log, self.metrics = logger(), Metrics()
+        # Bound once: else each line makes a logger of its own.
+        self._log, self.metrics = logger().bind(), Metrics()
 
     # the process
 

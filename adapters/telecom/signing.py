@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 REQUEST_LIMIT = 8_192
@@ -18,6 +19,8 @@ REPLY_LIMIT = 65_536
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
+_REFUSED = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_NAMES_KEPT = 1024
 
 
 class BadObject(ValueError):
@@ -47,7 +50,7 @@ def read_object(raw: bytes, limit: int) -> dict[str, str]:
     if not text.lstrip(" \t\r\n").startswith("{"):  # also refuses a BOM, which json.loads would only report by text
         raise BadObject("body is not an object")
     try:
-        members = json.loads(text, object_pairs_hook=_unique)
+        members = _decode(text)
     except BadObject:
         raise
     except (ValueError, RecursionError):
@@ -59,13 +62,39 @@ def read_object(raw: bytes, limit: int) -> dict[str, str]:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, str]:
     """Called for every object, inner ones first: an inner one then fails its outer one as a value that is no string."""
-    members: dict[str, str] = {}
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        _check_members(members)
+        return members
+    seen: set[str] = set()
     for name, value in pairs:
-        if name in members:
-            raise BadObject("member twice")
+        if name in seen:
+            break
         _check_member(name, value)
-        members[name] = value
-    return members
+        seen.add(name)
+    raise BadObject("member twice")
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_unique).decode
+
+
+def _check_members(members: Mapping[str, object]) -> None:
+    """_check_member for all at once; only where that finds something, one by one for its name."""
+    try:
+        together = "".join(members.values())  # type: ignore[arg-type]
+    except TypeError:
+        clean = False
+    else:
+        # Whatever is refused is not printable; the reverse does not hold (a wide space).
+        clean = together.isprintable() or not _REFUSED.search(together)
+    if not clean or not all(map(_is_name, members)):
+        for name, value in members.items():
+            _check_member(name, value)
+
+
+@lru_cache(maxsize=_NAMES_KEPT)
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def _check_member(name: str, value: object) -> None:
@@ -84,10 +113,11 @@ def write_object(members: Mapping[str, str]) -> bytes:
 
     Raises BadObject where the members break a rule of s1: we never send what we would refuse to read.
     """
-    for name, value in members.items():
-        _check_member(name, value)
-    kept = {name: value for name, value in members.items() if value}
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    _check_members(members)
+    return _encode({name: value for name, value in members.items() if value}).encode("utf-8")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def signed_text(members: Mapping[str, str]) -> bytes:
@@ -103,7 +133,7 @@ def sign(mode: SignType, secret: str, members: Mapping[str, str]) -> str:
     """Signature of the members (s3): 64 lower-case hex digits (HMAC) or 32 upper-case hex digits (MD5)."""
     text = signed_text(members)
     if mode is SignType.HMAC:
-        return hmac.new(secret.encode("utf-8"), text, hashlib.sha256).hexdigest()
+        return hmac.digest(secret.encode("utf-8"), text, "sha256").hex()
     # MD5 is the platform's legacy mode (s3), chosen per agent; it is no choice of ours.
     return hashlib.md5(text + b"&key=" + secret.encode("utf-8"), usedforsecurity=False).hexdigest().upper()
 

@@ -50,16 +50,17 @@ def record_bytes(record: Record) -> bytes:
           for f in record_id kind received_at base signature body keyid
           do printf '%s %d\n' $f $(wc -c <$f); cat $f; printf '\n'; done; } | sha256sum
     """
-    fields = (
-        (b"record_id", record.record_id.encode()),
-        (b"kind", record.kind.encode()),
-        (b"received_at", record.received_at.encode()),
-        (b"base", record.base),
-        (b"signature", record.signature),
-        (b"body", record.body),
-        (b"keyid", record.keyid.encode()),
+    record_id, kind = record.record_id.encode(), record.kind.encode()
+    received_at, keyid = record.received_at.encode(), record.keyid.encode()
+    base, signature, body = record.base, record.signature, record.body
+    return (
+        b"bianmin-record-v1\n"
+        b"record_id %d\n%b\nkind %d\n%b\nreceived_at %d\n%b\n"
+        b"base %d\n%b\nsignature %d\n%b\nbody %d\n%b\nkeyid %d\n%b\n"
+    ) % (
+        *(len(record_id), record_id, len(kind), kind, len(received_at), received_at),
+        *(len(base), base, len(signature), signature, len(body), body, len(keyid), keyid),
     )
-    return b"bianmin-record-v1\n" + b"".join(b"%s %d\n%s\n" % (name, len(value), value) for name, value in fields)
 
 
 def leaf(record: Record) -> bytes:

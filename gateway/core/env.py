@@ -6,7 +6,21 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from contracts.manifest import FlowFacts, Manifest
+from contracts.manifest import BillModel, FlowFacts, Manifest
+from contracts.money import Fen
+
+RETIRED = FlowFacts(
+    title="停办业务",
+    bill_model=BillModel.DIRECT,
+    account_pattern=r"(?!)",
+    amount_min=Fen(1),
+    amount_max=Fen(1),
+    call_deadline_s=60,
+    absent_final_after_s=10**9,
+    absent_void_after_s=None,
+    source="nobody sells it here: nothing is sent, asked, undone or believed; what is unsent expires",
+)
+"""Facts of a service that is sold no more while payments of it are open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +47,9 @@ class Env:
         return self.billers.get(service)
 
     def facts_of(self, service: str) -> FlowFacts:
-        """The facts of a service that is sold here; KeyError otherwise."""
-        return self.billers[service].flows[service]
+        """The facts of a service; of one whose biller is configured no more, facts that allow and believe nothing."""
+        manifest = self.billers.get(service)
+        return RETIRED if manifest is None else manifest.flows[service]
 
 
 def local(now_ms: int, zone: ZoneInfo) -> datetime:

@@ -144,8 +144,7 @@ class Judge(Item, frozen=True, kw_only=True):
     """Evidence about one order: from a call (attempt_id), a query, a notice, a file, or recovery ("clock").
 
     The order is named by our serials, or by (biller, partner_serial); a notice also says account and amount.
-    asked_at: of a question, when it was taken (Question.asked_at): an absence is as old as its question (M6), however
-    late its answer is judged. None: now; of a call, its claim.
+    asked_at: Question.asked_at, None: now. An absence is as old as its question (M6); that of a call, as its claim.
     """
 
     source: str  # reply, query, notice, file, clock
@@ -163,17 +162,23 @@ class Judge(Item, frozen=True, kw_only=True):
 
 
 class Sweep(Item, frozen=True, kw_only=True):
-    """End what is proven unsent and too old; mark calls past their deadline LOST; list what waits to be called."""
+    """End what is proven unsent and too old, mark overdue calls LOST, list what waits (after where a list ended)."""
 
     limit: int = 200
+    after_at: int = 0
+    after_serial: str = ""
     entropy: int
 
 
 class TakeQuestions(Item, frozen=True, kw_only=True):
-    """Lease due questions: each order's next question moves on by lease_ms, so that nobody else asks meanwhile."""
+    """Lease due questions: each order's next one moves on by lease_ms at least, so that nobody else asks meanwhile.
 
-    limit: int = 200
-    lease_ms: int = 30_000
+    room: per biller how many can be asked at once; what finds no room stays due. None: no limit.
+    """
+
+    limit: int = 500
+    lease_ms: int = 10_000
+    room: dict[str, int] | None = None
     entropy: int
 
 

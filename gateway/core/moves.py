@@ -16,8 +16,9 @@ from gateway.core.rows import Alarm, Balance, Break, CommissionPlan, Order, Paym
 from gateway.core.states import Standing, follow
 
 IN_DOUBT = frozenset({State.UNKNOWN, State.REVERSING, State.CANCELLING})
-LADDER_S: tuple[int, ...] = (10, 30, 60, 120, 300, 600, 1800, 3600)
-"""Seconds until the next question, by how many were asked; the last one repeats. No clock ever decides (M5)."""
+LADDER_S: tuple[int, ...] = (5, 10, 45, 60, 120, 300, 600, 1800, 3600)
+"""Seconds until the next question, by how many were asked: at 5 s, 15 s, 60 s, 2 min, 4 min … of doubt; the last step
+repeats. No clock ever decides (M5)."""
 
 
 def next_question_ms(asks: int, facts_min_s: int) -> int:

@@ -36,7 +36,8 @@ def take_questions(items: Sequence[TakeQuestions], env: Env) -> Work[list[Reply]
     now: int = yield Now()
     replies: list[Reply] = []
     for item in items:
-        due: list[Order] = yield Scan("orders_to_ask", {"now": now, "limit": item.limit})
+        found: list[Order] = yield Scan("orders_to_ask", {"now": now, "limit": item.limit})
+        due = _with_room([order for order in found if order.biller in env.manifests], item.room)
         book = Book()
         day = yield from open_day(now, env)
         yield from read_payments({order.gateway_serial for order in due}, book, env)
@@ -55,6 +56,18 @@ def take_questions(items: Sequence[TakeQuestions], env: Env) -> Work[list[Reply]
         replies.append(reply)
         yield book.write()
     return replies
+
+
+def _with_room(due: list[Order], room: dict[str, int] | None) -> list[Order]:
+    """The first of each biller, as many as it has room for."""
+    if room is None:
+        return due
+    left, taken = dict(room), []
+    for order in due:
+        if left.get(order.biller, 0) > 0:
+            left[order.biller] -= 1
+            taken.append(order)
+    return taken
 
 
 def _take(order: Order, item: TakeQuestions, mover: Mover, reply: Questions) -> None:
@@ -203,7 +216,8 @@ def sweep(items: Sequence[Sweep], env: Env) -> Work[list[Reply]]:
             ended = sum(_expire(order, mover) for order in expired)
             lost = sum(_lose(order, mover) for order in overdue)
             yield book.write()
-        ready: list[Order] = yield Scan("orders_ready", {"now": now, "limit": item.limit})
+        place = {"after_at": item.after_at, "after_serial": item.after_serial}
+        ready: list[Order] = yield Scan("orders_ready", {"now": now, "limit": item.limit, **place})
         replies.append(Swept(ready=ready, expired=ended, overdue=lost))
     return replies
 

@@ -1,5 +1,6 @@
 """The clocks of the house: sweep, resolver, sealer, nonce purge. Each repeats; none decides about money by time."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -19,7 +20,6 @@ from gateway.core.items import (
 from gateway.flow.crash_points import CrashPoint
 from gateway.flow.lane import Lane
 from gateway.flow.parts import Parts
-from gateway.store.port import StoreError
 
 SWEEP_S = 1.0
 RESOLVE_S = 1.0
@@ -32,6 +32,7 @@ class Chores:
 
     def __init__(self, parts: Parts, lanes: Mapping[str, Lane], archive: Signer | None) -> None:
         self._parts, self._lanes, self._archive = parts, lanes, archive
+        self._seen = (0, "")
 
     def start(self, *, sweep: bool = True, resolve: bool = True, seal: bool = True) -> None:
         """Begin."""
@@ -50,7 +51,7 @@ class Chores:
         while True:
             try:
                 more = await work()
-            except StoreError as error:
+            except Exception as error:  # boundary: a chore that fails once must be done again, whatever it was
                 self._parts.note.chore_failed(name, error)
                 more = False
             if not more:
@@ -58,7 +59,8 @@ class Chores:
 
     async def sweep(self) -> bool:
         """End what is proven unsent and too old, mark overdue calls, offer what waits. True: there is more."""
-        item = Sweep(entropy=self._parts.entropy())
+        at, serial = self._seen
+        item = Sweep(entropy=self._parts.entropy(), after_at=at, after_serial=serial)
         swept = await self._parts.store.run(item)
         self._parts.crash.reach(CrashPoint.SWEEP_AFTER_COMMIT)
         if not isinstance(swept, Swept):
@@ -68,24 +70,30 @@ class Chores:
             lane = self._lanes.get(order.biller)
             if lane is not None:
                 lane.offer_order(order)
+        # A list that was full goes on where it ended; one that was not begins anew.
+        full = len(swept.ready) >= item.limit
+        self._seen = (swept.ready[-1].next_try_at or 0, swept.ready[-1].order_serial) if full else (0, "")
         return max(swept.expired, swept.overdue) >= item.limit
 
     async def resolve(self) -> bool:
-        """Ask what is due: questions at once in the background, undo orders that may be repeated in their lane."""
-        item = TakeQuestions(entropy=self._parts.entropy())
+        """Ask what is due and finds room; undo orders that may be repeated go to their lane. True: there is more."""
+        room = {name: lane.room_for_questions() for name, lane in self._lanes.items()}
+        if not any(room.values()):
+            return False
+        item = TakeQuestions(entropy=self._parts.entropy(), room=room)
         taken = await self._parts.store.run(item)
         if not isinstance(taken, Questions):
             raise TypeError(type(taken).__name__)
         self._parts.crash.reach(CrashPoint.QUESTION_TAKEN)
+        asking = []
         for question in taken.questions:
-            lane = self._lanes.get(question.order.biller)
-            if lane is not None:
-                self._parts.tasks.start(f"question.{lane.name}", self._ask(lane, question))
+            lane = self._lanes[question.order.biller]
+            asking.append(self._parts.tasks.start(f"question.{lane.name}", self._ask(lane, question)))
         for order in taken.repeats:
-            lane = self._lanes.get(order.biller)
-            if lane is not None:
-                lane.offer_order(order, repeat=True)
-        return len(taken.questions) + len(taken.repeats) >= item.limit
+            self._lanes[order.biller].offer_order(order, repeat=True)
+        if asking:
+            await asyncio.wait(asking, timeout=RESOLVE_S, return_when=asyncio.FIRST_COMPLETED)
+        return bool(asking)
 
     async def _ask(self, lane: Lane, question: Question) -> None:
         evidence = await lane.ask(question)

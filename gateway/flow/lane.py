@@ -42,10 +42,14 @@ class Lane:
     def __init__(self, biller: Biller, manifest: Manifest, parts: Parts, *, policy: BreakerPolicy) -> None:
         self._biller, self._manifest, self._parts = biller, manifest, parts
         self.breaker = Breaker(policy)
-        self.slots = Slots(manifest.concurrency, manifest.rate_per_s)
+        # Questions have a share of their own, so that payments in doubt get their answer while the lane is full.
+        reserved = min(max(1, manifest.concurrency // 50), manifest.concurrency - 1)
+        asked_per_s = manifest.rate_per_s // 10
+        self.slots = Slots(manifest.concurrency - reserved, manifest.rate_per_s - asked_per_s)
+        self.questions = Slots(reserved, asked_per_s) if reserved and asked_per_s else self.slots
         self._pending: deque[Ref] = deque()
         self._known: set[str] = set()
-        self._busy: dict[str, deque[Ref]] = {}
+        self._lines: dict[str, deque[Ref]] = {}
         self._wake = asyncio.Event()
         self._paused = False
 
@@ -63,8 +67,12 @@ class Lane:
         self._paused = True
 
     def in_flight(self) -> int:
-        """Calls that run now."""
-        return self.slots.in_use()
+        """Calls that run now, questions included."""
+        return self.slots.in_use() + (self.questions.in_use() if self.questions is not self.slots else 0)
+
+    def room_for_questions(self) -> int:
+        """How many questions could be asked at once now."""
+        return 0 if self._paused else self.questions.free(self._parts.clock.monotonic())
 
     def depth(self) -> int:
         """Orders that wait for their call in this process."""
@@ -88,12 +96,20 @@ class Lane:
         self.offer(Ref(order.gateway_serial, order.order_serial, order.biller_account, repeat))
 
     def _queue(self, ref: Ref) -> None:
-        waiting = self._busy.get(ref.biller_account)
-        if waiting is not None:
-            waiting.append(ref)
-        else:
+        """Into its account's line; only its head stands for a slot, so a long line costs the others nothing."""
+        line = self._lines.setdefault(ref.biller_account, deque())
+        line.append(ref)
+        if len(line) == 1:
             self._pending.append(ref)
             self._wake.set()
+
+    def _next_in_line(self, ref: Ref) -> None:
+        line = self._lines[ref.biller_account]
+        line.popleft()
+        if line:
+            self._pending.append(line[0])
+        else:
+            del self._lines[ref.biller_account]
 
     async def _dispatch_for_ever(self) -> None:
         clock = self._parts.clock
@@ -110,7 +126,8 @@ class Lane:
                     self.breaker.abandoned(ticket)
                     await self._wait_for_slot()
                     continue
-                self._begin(self._pending.popleft(), ticket)
+                ref = self._pending.popleft()
+                self._parts.tasks.start(f"call.{self.name}", self._serve(ref, ticket))
 
     async def _wait_for_slot(self) -> None:
         now = self._parts.clock.monotonic()
@@ -134,15 +151,6 @@ class Lane:
                 wait.cancel()
         self._wake.clear()
 
-    def _begin(self, ref: Ref, ticket: Ticket) -> None:
-        if ref.biller_account in self._busy:
-            self._busy[ref.biller_account].append(ref)
-            self.slots.release()
-            self.breaker.abandoned(ticket)
-            return
-        self._busy[ref.biller_account] = deque()
-        self._parts.tasks.start(f"call.{self.name}", self._serve(ref, ticket))
-
     async def _serve(self, ref: Ref, ticket: Ticket) -> None:
         """Claim, call, save: one order from READY to whatever the biller said."""
         again: Order | None = None
@@ -158,8 +166,7 @@ class Lane:
         finally:
             slot.free()
             self._known.discard(ref.order_serial)
-            for waiting in self._busy.pop(ref.biller_account, ()):
-                self._queue(waiting)
+            self._next_in_line(ref)
             if again is not None:
                 self._offer_later(again)
             self._wake.set()
@@ -256,10 +263,9 @@ class Lane:
         raise TypeError(f"{self.name} has no way to send a {kind}")
 
     async def ask(self, question: Question) -> Judge | None:
-        """One question under the biller's own limits; None where it cannot be asked now (its next turn is leased)."""
+        """One question under the biller's own limits; None where it cannot be asked now (its next turn is booked)."""
         biller, parts = self._biller, self._parts
-        now = parts.clock.monotonic()
-        if not isinstance(biller, QueriesResults) or self._paused or not self.slots.try_take(now):
+        if not isinstance(biller, QueriesResults) or not self.questions.try_take(parts.clock.monotonic()):
             return None
         facts = parts.env.facts_of(question.payment.service)
         try:
@@ -271,7 +277,7 @@ class Lane:
             parts.note.adapter_failed(self.name, question.order.gateway_serial, error)
             evidence = Unknown(cause=f"adapter failed: {type(error).__name__}")
         finally:
-            self.slots.release()
+            self.questions.release()
             self._wake.set()
         answer = flatten(evidence)
         parts.note.question_answered(question, answer)

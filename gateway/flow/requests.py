@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -20,24 +20,40 @@ class _Kind(msgspec.Struct, frozen=True):
     kind: str
 
 
+BILLS_AT_ONCE = 10
+BILLS_WAITING = 500
+
+
 class Requests:
     """Takes one biller's request messages. Only the serials in them are believed."""
 
     def __init__(self, biller: Biller, lane: Lane, parts: Parts) -> None:
         self._biller, self._lane, self._parts = biller, lane, parts
+        self._turns = asyncio.Semaphore(BILLS_AT_ONCE)
+        self._waiting = 0
 
     def on_request(self, message: Message) -> None:
         """Never blocks, never raises: what cannot be read is noted and left to the sweep."""
         try:
             if msgspec.json.decode(message.payload, type=_Kind).kind == "bill-query":
                 query = msgspec.json.decode(message.payload, type=BillQueryMessage)
-                self._parts.tasks.start(f"bill.{self._lane.name}", self._answer(query))
+                if self._waiting < BILLS_WAITING:  # beyond it a query is lost; the terminal may ask anew
+                    self._waiting += 1
+                    self._parts.tasks.start(f"bill.{self._lane.name}", self._in_turn(query))
                 return
             order = msgspec.json.decode(message.payload, type=OrderMessage)
         except msgspec.DecodeError as error:
             self._parts.note.chore_failed("request.unreadable", error)
             return
         self._lane.offer(Ref(order.gateway_serial, order.order_serial, message.key))
+
+    async def _in_turn(self, message: BillQueryMessage) -> None:
+        try:
+            async with self._turns:
+                if self._parts.clock.now() < datetime.fromisoformat(message.expires_at):
+                    await self._answer(message)
+        finally:
+            self._waiting -= 1
 
     async def _answer(self, message: BillQueryMessage) -> None:
         """Ask the biller under its own limits, put the answer to the token."""
@@ -66,7 +82,7 @@ class Requests:
                 parts.note.save_failed(self._lane.name, message.query_token, error)
 
     async def _slot(self, message: BillQueryMessage) -> bool:
-        expires = datetime.fromisoformat(message.expires_at.replace("Z", "+00:00")).astimezone(UTC)
+        expires = datetime.fromisoformat(message.expires_at)
         while not self._lane.slots.try_take(self._parts.clock.monotonic()):
             if self._parts.clock.now() >= expires:
                 return False

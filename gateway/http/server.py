@@ -3,14 +3,13 @@
 import ssl
 from collections.abc import Mapping, Sequence
 
-import msgspec
 from aiohttp import HttpVersion11
 
 from certs.core.headers import content_digest
 from certs.core.messages import Refused, RequestHead, SignedRequest
 from certs.core.profile import read_request, sign_reply, verify
 from certs.core.targets import BadTarget, read_target
-from contracts.strict_json import Malformed, decode
+from contracts.strict_json import Malformed, decode_both
 from gateway.core.items import KeepRefused, Kept, Refusal
 from gateway.http.answers import JSON, Answer, Written, write
 from gateway.http.bodies import read_body
@@ -25,8 +24,6 @@ from gateway.http.routes import ROUTES, Router
 from gateway.http.services import Services
 from gateway.store.port import StoreError
 
-# Decoding has shown that these bytes are what we accept; here they only become plain values.
-_plain = msgspec.json.Decoder().decode
 Found = tuple[Route, Mapping[str, str]] | None
 
 
@@ -161,10 +158,9 @@ class TerminalServer:
         if signed.body and not _is_json(signed.content_type):
             raise BadRequest("unsupported-media-type", "The body must be application/json.")
         try:
-            call.body = decode(signed.body, kind)
+            call.body, call.plain = decode_both(signed.body, kind)
         except Malformed as error:
             raise malformed(error) from None
-        call.plain = _plain(signed.body)
 
     async def _run(self, call: Call, route: Route) -> Answer:
         self.holding.in_flight += 1

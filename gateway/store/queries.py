@@ -108,6 +108,7 @@ SCANNED: Mapping[str, Scanned] = {
     "orders_ready": Scanned(
         row=rows.Order,
         sql="FROM orders t WHERE t.state = 'READY' AND t.hold = 0 AND t.next_try_at <= :now"
+        " AND (t.next_try_at > :after_at OR t.next_try_at = :after_at AND t.order_serial > :after_serial)"
         " ORDER BY t.next_try_at, t.order_serial LIMIT :limit",
     ),
     "orders_expired": Scanned(

@@ -70,6 +70,11 @@ class House:
         self.engine.close()
         self.engine = self.open_engine()
 
+    def retire(self, biller: str) -> None:
+        """The biller leaves the configuration; its payments stay."""
+        self.env = Env(zone=self.env.zone, manifests={k: v for k, v in self.env.manifests.items() if k != biller})
+        self.reopen()
+
     def close(self) -> None:
         self.engine.close()
 

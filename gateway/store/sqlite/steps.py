@@ -1,7 +1,7 @@
 """What each step of a unit means on one SQLite connection, inside an open transaction."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, assert_never
 
 from gateway.core.rows import OutboxRow, Row
@@ -11,6 +11,8 @@ from gateway.store.driver import check_reads_only
 from gateway.store.queries import BY_KEYS, PURGES, SCANNED
 from gateway.store.shapes import getter, shape_of
 from gateway.store.sqlite import text
+
+Getter = Callable[[Any], Key]
 
 
 class Steps:
@@ -51,11 +53,24 @@ class Steps:
         ours: set[Key] = set()
         for group in plan.group_inserts(rows):
             names = group.columns_used()
-            sql, values = text.claim(group.shape, names), getter(names)
-            for row in group.rows:
-                if self._connection.execute(sql, values(row)).rowcount == 1:
-                    ours.add(group.shape.key_of(row))
+            given = self._watched(group.rows, getter(names), group.shape.key_of, ours)
+            self._connection.executemany(text.claim(group.shape, names), given)
         return ours
+
+    def _watched(self, rows: Iterable[Any], values: Getter, key_of: Getter, ours: set[Key]) -> Iterator[Key]:
+        """The values of each row, and its key into `ours` if its insert changed something.
+
+        executemany asks for the next values once the last were inserted, so the count of changes tells of each row;
+        a multi-row INSERT … RETURNING says the same and takes half as long again.
+        """
+        connection = self._connection
+        before = connection.total_changes
+        for row in rows:
+            yield values(row)
+            after = connection.total_changes
+            if after != before:
+                ours.add(key_of(row))
+                before = after
 
     def _numbers(self, step: Numbers) -> int:
         if step.count < 1:

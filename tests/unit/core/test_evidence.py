@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.core import items, rows
+from gateway.core.moves import LADDER_S
 from tests.stand.house import House
 from tests.unit.core.oracle import violations
 
@@ -27,7 +28,7 @@ def test_m4_an_answer_of_a_call_that_proves_nothing_leaves_it_in_doubt(house: Ho
     house.settle(payment, kind)
     order = house.order_of(payment)
     assert (house.now_of(payment).state, order.state) == ("UNKNOWN", "UNKNOWN")
-    assert order.ask_at == house.now + 10_000
+    assert order.ask_at == house.now + LADDER_S[0] * 1000
 
 
 def test_m4_not_sent_counts_for_the_current_attempt_only(house: House) -> None:

@@ -45,7 +45,7 @@ async def test_many_at_once_but_never_more_than_the_biller_takes() -> None:
     async with running(book, biller) as (lane, _):
         offer(lane, book, 40)
         await until_judged(book, 40)
-    assert biller.most == 5
+    assert biller.most == 4, "one of five is kept for questions"
     assert (lane.in_flight(), lane.depth()) == (0, 0)
 
 
@@ -135,7 +135,7 @@ async def test_a_claim_that_may_not_have_been_committed_is_not_called() -> None:
 
 async def test_draining_takes_no_new_call_and_lets_running_ones_end() -> None:
     book, biller = FakeBook(), FakeBiller()
-    async with running(book, biller, concurrency=2) as (lane, _):
+    async with running(book, biller, concurrency=3) as (lane, _):
         offer(lane, book, 10)
         while len(biller.running) < 2:
             await asyncio.sleep(0.001)
