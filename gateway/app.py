@@ -166,30 +166,44 @@ class App:
         return reasons
 
     async def open(self, *, reuse_port: bool = False) -> Ports:
-        """Open the book, sign in to the billers, listen. What was in flight at a crash is asked about, not called."""
-        config = self._config.http
-        await self._store.open()
-        await self._register_own_certificates()
-        tls = self._tls()
-        partner = admin = None
-        if self._engine is not None:
-            await self._engine.open()
-            self._tasks.start("watch", self._observer.watch(self._store, self._clock))
-        else:
-            self._store.listen(self._waiters.on_rows)
-        public = await self._public.start(config.host, config.port, tls=tls, reuse_port=reuse_port)
-        if self._partner is not None:
-            partner = await self._partner.start(config.host, config.partner_port, tls=tls)
-        if self._admin is not None:
-            admin = await self._admin.start(config.admin_host, config.admin_port)
-        ports = Ports(public=public, partner=partner, admin=admin)
+        """Open the book, sign in to the billers, listen, then begin to call. What fails leaves nothing open.
+
+        What was in flight at a crash is asked about, not called.
+        """
+        try:
+            await self._store.open()
+            await self._register_own_certificates()
+            if self._engine is not None:
+                await self._engine.sign_in()
+            else:
+                self._store.listen(self._waiters.on_rows)
+            ports = await self._listen(reuse_port=reuse_port)
+            if self._engine is not None:
+                await self._engine.start()
+                self._tasks.start("watch", self._observer.watch(self._store, self._clock))
+        except BaseException:
+            await self._let_go()
+            raise
         self._observer.serving(ports)
         return ports
+
+    async def _listen(self, *, reuse_port: bool) -> Ports:
+        config, tls = self._config.http, self._tls()
+        partner = admin = None
+        public = await self._public.start(config.bind_host, config.port, tls=tls, reuse_port=reuse_port)
+        if self._partner is not None:
+            partner = await self._partner.start(config.bind_host, config.partner_port, tls=tls)
+        if self._admin is not None:
+            admin = await self._admin.start(config.bind_admin_host, config.admin_port)
+        return Ports(public=public, partner=partner, admin=admin)
 
     async def close(self) -> None:
         """Drain: no new request, running calls end and are saved, the book is let go."""
         self._draining = True
         self._observer.draining()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         await self._public.stop()
         if self._engine is not None:
             await self._engine.close()

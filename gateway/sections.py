@@ -106,6 +106,16 @@ class Http(Section, frozen=True, kw_only=True):
         return self.listen.rpartition(":")[0]
 
     @property
+    def bind_host(self) -> str:
+        """Host of `listen` as a socket takes it."""
+        return self.host.strip("[]")
+
+    @property
+    def bind_admin_host(self) -> str:
+        """`admin_host` as a socket takes it."""
+        return self.admin_host.strip("[]")
+
+    @property
     def port(self) -> int:
         """Port of `listen`; 0: any free one."""
         return int(self.listen.rpartition(":")[2])

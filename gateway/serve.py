@@ -50,8 +50,10 @@ class Serving:
         """Serve until SIGTERM or SIGINT, or until a process we need is gone."""
         from gateway.app import load_signing
         from gateway.config import SqliteStore
+        from gateway.log import configure
         from gateway.ops.desk import house_units
 
+        configure(self._config.log.level)  # before the fork: the writer's lines obey the same rules
         self._signing = load_signing(self._config)
         settings = self._config.store
         if not isinstance(settings, SqliteStore):
@@ -61,7 +63,7 @@ class Serving:
         writer = WriterProcess(settings.path, house_units(), self._env, batch_max=settings.batch_max)
         writer.start()
         fronts = [self._fork_front() for _ in range(settings.http_processes - 1)]
-        self._healthy = writer.alive
+        self._healthy = lambda: writer.alive() and all(_alive(pid) for pid in fronts)
         try:
             return self._front(flow=True, reuse_port=bool(fronts))
         finally:
@@ -136,6 +138,13 @@ class Serving:
                     break  # the writer, or for a front the process that forked it, is gone: let a supervisor restart us
         await app.close()
         return 0 if stop.is_set() else 1
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False
 
 
 def _end(pid: int) -> None:

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import aiohttp
 from yarl import URL
@@ -151,6 +152,7 @@ class HttpCaller:
             return Reply(response.status, headers, bytes(body))
 
 
+@lru_cache(maxsize=64)
 def client_timeout(time_outs: TimeOuts) -> aiohttp.ClientTimeout:
     """The same for aiohttp, in seconds, every limit set: its own defaults are 300 s in all and none for reading."""
     connect_s, total_s = time_outs.connect_ms / 1000, time_outs.total_ms / 1000

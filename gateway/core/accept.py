@@ -30,6 +30,7 @@ def accept(items: Sequence[Accept], env: Env) -> Work[list[Reply]]:
     admission = yield from admit(items, book)
     serials = {i.arrival.arrival_id: Serials(admission.now, env.zone, i.arrival.entropy) for i in items}
     early = {i.arrival.arrival_id: _early(i, admission, env) for i in items}
+    yield from _let_known_keys_through(items, early, admission)
     runnable = [item for item in items if early[item.arrival.arrival_id] is None]
     minted = {i.arrival.arrival_id: serials[i.arrival.arrival_id].mint() for i in runnable}
     ours = yield from claim_keys([_key(i, admission, minted[i.arrival.arrival_id]) for i in runnable], book)
@@ -45,6 +46,22 @@ def accept(items: Sequence[Accept], env: Env) -> Work[list[Reply]]:
         replies.append(reply)
     yield book.write()
     return replies
+
+
+def _let_known_keys_through(
+    items: Sequence[Accept], early: dict[str, Refusal | None], admission: Admission
+) -> Work[None]:
+    """A closed biller refuses new payments; a key that is known answers with what became of it, as ever (M3)."""
+    closed: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        refusal = early[item.arrival.arrival_id]
+        if refusal is not None and refusal.slug == "biller-closed":
+            station = str(admission.callers[item.arrival.arrival_id].institution_code)
+            closed.setdefault((station, item.key), []).append(item.arrival.arrival_id)
+    known: list[Key] = (yield Read("keys", sorted(closed))) if closed else []
+    for key in known:
+        for arrival_id in closed[key.institution_code, key.key]:
+            early[arrival_id] = None
 
 
 def _key(item: Accept, admission: Admission, serial: str) -> Key:

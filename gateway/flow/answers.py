@@ -1,7 +1,8 @@
 """Between an adapter's values and the core's items: orders out of granted claims, answers out of outcomes."""
 
-import json
 from datetime import UTC, datetime
+
+import msgspec
 
 from contracts.biller import BillQuery, PayOrder, ResultQuery, UndoOrder
 from contracts.money import Fen
@@ -26,6 +27,9 @@ AnyAnswer = (
     Paid | Accepted | Declined | NotSent | Unknown | Pending | Absent | Undone | StillPaid | NeverPaid | NotUndone
 )
 
+# The book's JSON is our own writing.
+_plain = msgspec.json.Decoder().decode
+
 
 def moment(ms: int) -> datetime:
     """A book's time as an aware datetime."""
@@ -41,8 +45,8 @@ def pay_order(payment: Payment, order: Order, *, bill_echo: str, send_by: int, s
         institution_code=payment.institution_code,
         biller_account=payment.biller_account,
         amount=Fen(payment.amount_fen),
-        params=json.loads(payment.params),
-        bill=json.loads(bill_echo),
+        params=_plain(payment.params),
+        bill=_plain(bill_echo),
         created_at=moment(order.created_at),
         send_by=moment(send_by),
         send_deadline=send_deadline,
@@ -80,7 +84,7 @@ def result_query(question: Question) -> ResultQuery:
         biller_account=payment.biller_account,
         biller_serial=order.biller_serial,
         amount=Fen(payment.amount_fen),
-        params=json.loads(payment.params),
+        params=_plain(payment.params),
         created_at=moment(order.created_at),
     )
 
@@ -91,7 +95,7 @@ def bill_query(token: QueryToken) -> BillQuery:
         service=token.service,
         institution_code=token.institution_code,
         biller_account=token.biller_account,
-        params=json.loads(token.params),
+        params=_plain(token.params),
     )
 
 

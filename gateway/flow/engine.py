@@ -14,8 +14,8 @@ from gateway.flow.parts import Parts
 from gateway.flow.requests import Requests
 from gateway.flow.waiters import Waiters
 
-DRAIN_S = 75.0
-"""How long a drain waits for running calls: longer than any call's deadline would be, so that none is left in doubt."""
+DRAIN_MARGIN_S = 5
+"""How much longer than the longest call a drain waits, so that no running call is left in doubt by it."""
 
 
 class FlowEngine:
@@ -52,10 +52,13 @@ class FlowEngine:
         """The flow's monotonic clock, as breakers and slots count."""
         return self._parts.clock.monotonic()
 
-    async def open(self) -> None:
-        """Sign in to the billers, then begin to take work."""
+    async def sign_in(self) -> None:
+        """Open every biller: keys are read, sessions begun; nothing is called yet."""
         for biller in self._billers.values():
             await biller.open()
+
+    async def start(self) -> None:
+        """Begin to take work."""
         for name, biller in self._billers.items():
             self._bus.on_request(name, Requests(biller, self.lanes[name], self._parts).on_request)
         self._bus.on_result(self.waiters.on_result)
@@ -65,11 +68,13 @@ class FlowEngine:
         self.relay.start()
         self.chores.start()
 
-    async def close(self, drain_s: float = DRAIN_S) -> None:
+    async def close(self) -> None:
         """Take no new work, let running calls end and save their answers, then stop."""
         for lane in self.lanes.values():
             lane.pause()
-        await self._parts.tasks.drain("call.", drain_s)
+        flows = [facts for manifest in self._parts.env.manifests.values() for facts in manifest.flows.values()]
+        longest_s = max((facts.call_deadline_s for facts in flows), default=0)
+        await self._parts.tasks.drain("call.", longest_s + DRAIN_MARGIN_S)
         await self._bus.close()
         await self._parts.tasks.close()
         for biller in self._billers.values():

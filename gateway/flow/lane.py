@@ -283,6 +283,7 @@ class Lane:
         parts.note.question_answered(question, answer)
         return Judge(
             source="query",
+            asked_at=question.asked_at,
             entropy=parts.entropy(),
             answer=answer,
             gateway_serial=question.order.gateway_serial,

@@ -128,7 +128,8 @@ async def take_snapshot(path: Path, use: Callable[[Snapshot], Awaitable[T]]) -> 
         connection = open_reader(path)
     except sqlite3.Error as error:
         raise as_store_error(error) from error
-    with ThreadPoolExecutor(1, "sqlite-snapshot") as thread, contextlib.closing(connection):
+    # The thread is joined before the connection it works on is closed, also where `use` is cancelled in its middle.
+    with contextlib.closing(connection), ThreadPoolExecutor(1, "sqlite-snapshot") as thread:
         # BEGIN alone takes no snapshot; the first read does.
         await loop.run_in_executor(thread, connection.execute, "BEGIN")
         await loop.run_in_executor(thread, _touch, connection)

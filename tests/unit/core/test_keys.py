@@ -249,3 +249,14 @@ def test_a_created_at_the_floor_is_refused(house: House) -> None:
     assert house.ask(house.accept(), items.Refusal).slug == "signature-expired"
     house.advance(1)
     assert house.pay().state == "RESERVED"
+
+
+def test_m3_a_known_key_answers_while_its_biller_is_closed(house: House) -> None:
+    """503 is for new payments; the terminal's repeat of a taken one gets the payment as it is now."""
+    first = house.accept(1, key="known-key-000000000001")
+    payment = house.ask(first, items.Taken).payment
+    again = msgspec.structs.replace(first, arrival=house.arrival(1), closed_for_s=30)
+    replayed = house.ask(again, items.Taken)
+    assert (replayed.payment, replayed.replayed) == (payment, True)
+    other = msgspec.structs.replace(house.accept(1, biller_account="10002"), closed_for_s=30)
+    assert house.ask(other, items.Refusal).slug == "biller-closed"
