@@ -89,6 +89,50 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
     return top[0]
 
 
+class Frontier:
+    """The Merkle tree of a day while it grows: about log2(n) hashes stand for all its leaves so far (RFC 6962 s2.1).
+
+    Adding every leaf in order and asking for the root gives merkle_root of them, without holding them.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._peaks: list[bytes] = []  # of the perfect subtrees, the largest first: one for each bit of count
+
+    @classmethod
+    def read(cls, data: bytes) -> "Frontier":
+        """What write() gave. Raises ValueError for anything else."""
+        found = cls()
+        found.count = int.from_bytes(data[:8], "big")
+        found._peaks = [data[at : at + HASH_BYTES] for at in range(8, len(data), HASH_BYTES)]
+        _check_hashes(*found._peaks)
+        if len(data) < 8 or len(found._peaks) != found.count.bit_count():
+            raise ValueError("not a frontier")
+        return found
+
+    def write(self) -> bytes:
+        """Eight bytes of count, then the hashes."""
+        return self.count.to_bytes(8, "big") + b"".join(self._peaks)
+
+    def add(self, leaf: bytes) -> None:
+        """The next leaf, 32 bytes. Raises ValueError for another length."""
+        _check_hashes(leaf)
+        node, size = _tree_leaf(leaf), self.count
+        while size & 1:
+            node, size = _node(self._peaks.pop(), node), size >> 1
+        self._peaks.append(node)
+        self.count += 1
+
+    def root(self) -> bytes:
+        """The Merkle root of all leaves added; of none, SHA-256 of nothing."""
+        if not self._peaks:
+            return hashlib.sha256().digest()
+        *higher, node = self._peaks
+        for peak in reversed(higher):
+            node = _node(peak, node)
+        return node
+
+
 def merkle_path(leaves: Sequence[bytes], index: int) -> list[tuple[Side, bytes]]:
     """The siblings from leaf `index` (from 0) up to the root, each with its side; about log2(n) of them.
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from certs.core import seals
 from gateway.core.admit import NONCE_BUCKET_S, NONCE_FLOOR, NONCE_KEPT_S, WINDOW_MAX_S
 from gateway.core.book import Book
-from gateway.core.env import Env, local
+from gateway.core.env import Env, day_after, local
 from gateway.core.items import (
     Kept,
     MarkPublished,
@@ -104,27 +104,33 @@ def _chain(item: Seal, book: Book, today: str) -> Work[int]:
     last: list[Record] = yield Scan("record_last_sealed")
     closed: list[SealRow] = yield Scan("seal_last")
     end, position = (last[0].chain or seals.GENESIS, last[0].position or 0) if last else (seals.GENESIS, 0)
-    if last and last[0].day is not None and last[0].day < today:
-        if not closed or closed[0].day < last[0].day:
-            yield from _close(last[0].day, end, closed[0] if closed else None, book)
-        position = 0
-    elif last and last[0].day is not None and last[0].day > today:
-        today = last[0].day  # the clock went back over midnight: the chain does not
+    open_since = str(last[0].day) if last and (not closed or closed[0].day < str(last[0].day)) else None
+    lease = book.need(Lease, SEALER)
+    tree = seals.Frontier.read(lease.memo) if lease.memo else seals.Frontier()
+    if tree.count != (position if open_since else 0):
+        raise LookupError(f"the sealer's tree holds {tree.count} leaves, its day {position}")
+    # The clock may go back over midnight; the chain does not, and nothing joins a day that is closed.
+    today = max(today, open_since or "", day_after(closed[0].day) if closed else "")
+    if open_since is not None and open_since < today:
+        _close(open_since, tree, end, closed[0] if closed else None, book)
+    if open_since != today:
+        position, tree = 0, seals.Frontier()
     unsealed: list[Record] = yield Scan("records_unsealed", {"limit": item.limit})
     book.load(unsealed)
     for record in unsealed:
         position += 1
         end = seals.chain(end, record.leaf)
+        tree.add(record.leaf)
         book.put(replace(record, day=today, position=position, chain=end))
+    book.put(replace(lease, memo=tree.write()))
     return len(unsealed)
 
 
-def _close(day: str, end: bytes, previous: SealRow | None, book: Book) -> Work[None]:
-    records: list[Record] = yield Scan("records_of_day", {"day": day})
-    root = seals.merkle_root([record.leaf for record in records])
+def _close(day: str, tree: seals.Frontier, end: bytes, previous: SealRow | None, book: Book) -> None:
     before = seals.statement_hash(previous.statement) if previous else seals.GENESIS
-    statement = seals.day_statement(date.fromisoformat(day), len(records), root, end, before)
-    book.add(SealRow(day=day, count=len(records), root=root, chain_end=end, statement=statement))
+    root = tree.root()
+    statement = seals.day_statement(date.fromisoformat(day), tree.count, root, end, before)
+    book.add(SealRow(day=day, count=tree.count, root=root, chain_end=end, statement=statement))
 
 
 def sign_day(items: Sequence[SignDay], env: Env) -> Work[list[Reply]]:

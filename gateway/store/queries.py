@@ -137,7 +137,6 @@ SCANNED: Mapping[str, Scanned] = {
         sql="FROM records t WHERE t.day = (SELECT max(day) FROM records WHERE day IS NOT NULL)"
         " ORDER BY t.position DESC LIMIT 1",
     ),
-    "records_of_day": Scanned(row=rows.Record, sql="FROM records t WHERE t.day = :day ORDER BY t.position"),
     "seal_last": Scanned(row=rows.Seal, sql="FROM seals t ORDER BY t.day DESC LIMIT 1"),
     "seals_unsigned": Scanned(row=rows.Seal, sql="FROM seals t WHERE t.signature IS NULL ORDER BY t.day"),
     "stations_page": Scanned(

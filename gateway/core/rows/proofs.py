@@ -16,16 +16,17 @@ class Setting(Row, frozen=True, kw_only=True):
 
 
 class Lease(Row, frozen=True, kw_only=True):
-    """Who does a job now (sealer, sweeper), until when, with a fencing number that only grows."""
+    """Who does a job now, until when, with a fencing number that only grows; memo: what the job carries on."""
 
     TABLE: ClassVar[str] = "leases"
     KEY: ClassVar[tuple[str, ...]] = ("name",)
-    MUTABLE: ClassVar[tuple[str, ...]] = ("owner", "until", "fence")
+    MUTABLE: ClassVar[tuple[str, ...]] = ("owner", "until", "fence", "memo")
     GUARD: ClassVar[tuple[str, ...]] = ("fence",)
     name: str
     owner: str
     until: int
     fence: int
+    memo: bytes | None = None
 
 
 class Record(Row, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from certs.core.seals import (
     GENESIS,
+    Frontier,
     Record,
     Side,
     chain,
@@ -180,3 +181,21 @@ def test_day_statement() -> None:
     for wrong in ((-1, root, end, GENESIS), (1, root[1:], end, GENESIS), (1, root, end, b"")):
         with pytest.raises(ValueError):
             day_statement(date(2026, 11, 24), *wrong)
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=70))
+def test_a_tree_that_grows_has_the_root_of_all_its_leaves(leaves: list[bytes]) -> None:
+    """Kept as a handful of hashes between any two leaves, as the sealer does."""
+    tree = Frontier()
+    for each in leaves:
+        tree.add(each)
+        tree = Frontier.read(tree.write())
+    assert (tree.count, tree.root()) == (len(leaves), merkle_root(leaves))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"1234567", bytes(7) + b"\x01", bytes(7) + b"\x03" + bytes(32), bytes(8) + bytes(31)]
+)
+def test_what_is_no_frontier_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"frontier|32 bytes"):
+        Frontier.read(data)

@@ -70,6 +70,21 @@ def test_m11_a_clock_set_back_over_midnight_keeps_the_chains_day(house: House) -
     assert days == {("2026-11-25", 1), ("2026-11-25", 2)}
 
 
+def test_m11_nothing_joins_a_day_that_is_closed(house: House) -> None:
+    """The day ended and was closed; then the clock goes back into it."""
+    house.pay(biller_account="30001")
+    seal(house)
+    house.advance(13 * 3600)
+    seal(house)
+    assert [row.day for row in house.rows_of(rows.Seal)] == ["2026-11-24"]
+    house.advance(-13 * 3600)
+    house.pay(biller_account="30002")
+    house.advance(11)
+    seal(house)
+    days = {(record.day, record.position) for record in house.rows_of(rows.Record)}
+    assert days == {("2026-11-24", 1), ("2026-11-25", 1)}
+
+
 def test_m11_refusals_and_replies_have_leaves_too(house: House) -> None:
     payment = house.pay()
     house.ask(house.accept(amount_fen=1), items.Refusal)

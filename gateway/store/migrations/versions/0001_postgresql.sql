@@ -79,6 +79,7 @@ CREATE TABLE leases (
   owner TEXT NOT NULL,
   until BIGINT NOT NULL,
   fence BIGINT NOT NULL,
+  memo BYTEA,
   CONSTRAINT pk_leases PRIMARY KEY (name)
 );
 

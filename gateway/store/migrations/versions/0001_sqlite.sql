@@ -85,6 +85,7 @@ CREATE TABLE leases (
   owner TEXT NOT NULL,
   until INTEGER NOT NULL,
   fence INTEGER NOT NULL,
+  memo BLOB,
   CONSTRAINT pk_leases PRIMARY KEY (name)
 )
  STRICT;
