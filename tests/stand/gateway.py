@@ -105,6 +105,7 @@ class Stand:
     """folder: of the installation. Use as a context manager; nothing it started outlives it."""
 
     folder: Path
+    fronts: int = 1
     pid: int = 0
     simulator: "subprocess.Popen[str] | None" = None
 
@@ -118,7 +119,7 @@ class Stand:
             authority=f"127.0.0.1:{self.public}",
             admin_port=self.admin,
             partner_port=self.partner,
-            store={"engine": "sqlite", "path": "var/bianmin.db"},
+            store={"engine": "sqlite", "path": "var/bianmin.db", "http_processes": self.fronts},
             billers={
                 "telecom": {
                     "base_url": f"http://127.0.0.1:{self.platform}",
@@ -341,14 +342,14 @@ class Stand:
         assert self.our_book() == self.their_book()
 
 
-async def burst(shop: Shop, count: int, *, amount_fen: int = 1000) -> dict[str, str]:
+async def burst(shop: Shop, count: int, *, amount_fen: int = 1000, wait: int | None = None) -> dict[str, str]:
     """Send so many top-ups at once; per key the state a proven reply told, or "" where none came."""
 
     async def one(number: int) -> tuple[str, str]:
         key = f"burst-{time.monotonic_ns()}-{number:04d}"
         account = f"1390001{number:04d}"
         try:
-            reply = await shop.pay(amount_fen, key=key, biller_account=account)
+            reply = await shop.pay(amount_fen, key=key, biller_account=account, wait=wait)
         except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError):
             return key, ""
         return key, reply.json.get("state", "") if reply.signed else ""
