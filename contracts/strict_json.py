@@ -2,7 +2,6 @@
 
 import json
 import re
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -80,17 +79,12 @@ def decode_both(raw: bytes, kind: type[T]) -> tuple[T, Any]:
     """As decode, and the same document as plain values, which the strict reading gives anyway."""
     plain = scan(raw)
     try:
-        return _decoder(kind).decode(raw), plain
+        return msgspec.json.decode(raw, type=kind), plain
     except msgspec.ValidationError as error:
         detail, _, place = str(error).partition(" - at `")
         raise Malformed(detail, place.rstrip("`") or None) from None
     except msgspec.DecodeError as error:
         raise Malformed(f"not JSON: {error}") from None
-
-
-@lru_cache(maxsize=256)
-def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
-    return msgspec.json.Decoder(kind)
 
 
 def canonical(value: Any) -> bytes:

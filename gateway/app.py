@@ -20,6 +20,7 @@ from gateway.bus.embedded import EmbeddedBus
 from gateway.config import Config, ConfigError
 from gateway.core.env import Env
 from gateway.core.items import RegisterCertificate
+from gateway.flow.closed_board import ClosedBoard
 from gateway.flow.crash_points import CrashPoints
 from gateway.flow.engine import FlowEngine
 from gateway.flow.parts import Parts
@@ -81,6 +82,7 @@ class App:
         *,
         signing: Signing,
         worker: str,
+        board: ClosedBoard,
         flow: bool,
         crash_at: str | None = None,
     ) -> None:
@@ -88,6 +90,7 @@ class App:
         if crash_at:
             store = PointedStore(store, crash)
         self._config, self._store, self._signing, self._clock = config, store, signing, clock
+        self._board = board
         self._observer = Observer(config.log.level)
         self._tasks = TaskGroup(self._observer.chore_failed)
         parts = Parts(
@@ -107,7 +110,7 @@ class App:
             }
             bus = EmbeddedBus(env.topic_prefix)
             policy = BreakerPolicy()
-            self._engine = FlowEngine(parts, bus, billers, policy=policy, archive=signing.archive)
+            self._engine = FlowEngine(parts, bus, billers, policy=policy, board=board, archive=signing.archive)
         self._waiters = self._engine.waiters if self._engine else Waiters(env.topic_prefix)
         services = self._services(adapters, env, store, clock)
         self._public = TerminalServer(services)
@@ -128,7 +131,7 @@ class App:
             root=self._signing.root,
             shop_text=lambda biller, service, code: adapters[biller].shop_text(service, code),
             waiters=self._waiters,
-            closed_for_s=engine.closed_for_s if engine else lambda _biller: 0,
+            closed_for_s=engine.closed_for_s if engine else self._board.closed_for_s,
             ready=self._not_ready,
             render_metrics=lambda: self._observer.render(engine, store),
             certificate_pem=served_pem(store, self._signing.issuing),

@@ -50,11 +50,13 @@ class Serving:
         """Serve until SIGTERM or SIGINT, or until a process we need is gone."""
         from gateway.app import load_signing
         from gateway.config import SqliteStore
+        from gateway.flow.closed_board import ClosedBoard
         from gateway.log import configure
         from gateway.ops.desk import house_units
 
         configure(self._config.log.level)  # before the fork: the writer's lines obey the same rules
         self._signing = load_signing(self._config)
+        self._board = ClosedBoard(list(self._config.billers), self._clock)
         settings = self._config.store
         if not isinstance(settings, SqliteStore):
             return self._front(flow=True, reuse_port=False)
@@ -115,6 +117,7 @@ class Serving:
             self._clock,
             signing=self._signing,
             worker=f"w-{os.getpid()}",
+            board=self._board,
             flow=flow,
             crash_at=os.environ.get(VARIABLE) if flow else None,
         )

@@ -17,11 +17,13 @@ from gateway.core.items import (
     Swept,
     TakeQuestions,
 )
+from gateway.flow.closed_board import ClosedBoard
 from gateway.flow.crash_points import CrashPoint
 from gateway.flow.lane import Lane
 from gateway.flow.parts import Parts
 
 SWEEP_S = 1.0
+BOARD_S = 0.2
 RESOLVE_S = 1.0
 SEAL_S = 1.0
 PURGE_S = 600.0
@@ -30,8 +32,8 @@ PURGE_S = 600.0
 class Chores:
     """Runs the repeating work of the roles worker, resolver and sealer."""
 
-    def __init__(self, parts: Parts, lanes: Mapping[str, Lane], archive: Signer | None) -> None:
-        self._parts, self._lanes, self._archive = parts, lanes, archive
+    def __init__(self, parts: Parts, lanes: Mapping[str, Lane], board: ClosedBoard, archive: Signer | None) -> None:
+        self._parts, self._lanes, self._board, self._archive = parts, lanes, board, archive
         self._seen = (0, "")
 
     def start(self, *, sweep: bool = True, resolve: bool = True, seal: bool = True) -> None:
@@ -39,6 +41,7 @@ class Chores:
         if sweep:
             self._repeat("sweep", SWEEP_S, self.sweep)
             self._repeat("purge", PURGE_S, self.purge)
+            self._repeat("board", BOARD_S, self.tell_fronts)
         if resolve:
             self._repeat("resolve", RESOLVE_S, self.resolve)
         if seal:
@@ -56,6 +59,12 @@ class Chores:
                 more = False
             if not more:
                 await self._parts.clock.sleep(seconds)
+
+    async def tell_fronts(self) -> bool:
+        """Let the other fronts know which billers the breakers hold closed."""
+        for name, lane in self._lanes.items():
+            self._board.close_for(name, lane.closed_for_s())
+        return False
 
     async def sweep(self) -> bool:
         """End what is proven unsent and too old, mark overdue calls, offer what waits. True: there is more."""

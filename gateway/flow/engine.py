@@ -8,6 +8,7 @@ from contracts.signer import Signer
 from gateway.bus.port import Bus
 from gateway.bus.relay import Relay
 from gateway.flow.chores import Chores
+from gateway.flow.closed_board import ClosedBoard
 from gateway.flow.lane import Lane
 from gateway.flow.notices import Notices
 from gateway.flow.parts import Parts
@@ -28,6 +29,7 @@ class FlowEngine:
         billers: Mapping[str, Biller],
         *,
         policy: BreakerPolicy,
+        board: ClosedBoard,
         archive: Signer | None,
     ) -> None:
         self._parts, self._bus, self._billers = parts, bus, billers
@@ -41,7 +43,7 @@ class FlowEngine:
             if isinstance(biller, TakesNotices)
         }
         self.relay = Relay(parts.store, bus, parts.clock, parts.crash, parts.tasks)
-        self.chores = Chores(parts, self.lanes, archive)
+        self.chores = Chores(parts, self.lanes, board, archive)
 
     def closed_for_s(self, biller: str) -> int:
         """Seconds until this biller may be called again; 0 while it may."""

@@ -30,6 +30,7 @@ from gateway.bus.relay import Relay
 from gateway.core import items, views
 from gateway.core.env import Env
 from gateway.flow.chores import Chores
+from gateway.flow.closed_board import ClosedBoard
 from gateway.flow.crash_points import CrashPoints
 from gateway.flow.lane import Lane
 from gateway.flow.notices import Notices
@@ -139,7 +140,11 @@ class GatewayFlow:
     def _make_worker(self, name: str) -> _Worker:
         parts = self._make_parts(name)
         lane = Lane(self.biller, self.manifest, parts, policy=BreakerPolicy())
-        return _Worker(lane, Requests(self.biller, lane, parts), Chores(parts, {self.manifest.name: lane}, None))
+        return _Worker(
+            lane,
+            Requests(self.biller, lane, parts),
+            Chores(parts, {self.manifest.name: lane}, ClosedBoard([self.manifest.name], parts.clock), None),
+        )
 
     def _make_parts(self, worker: str) -> Parts:
         return Parts(

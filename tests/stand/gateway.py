@@ -145,11 +145,16 @@ class Stand:
     def __exit__(self, *_: object) -> None:
         if self.pid:
             self.kill()
-        if self.simulator is not None:
-            self.simulator.kill()
-            self.simulator.communicate()
+        self.stop_simulator()
 
     # the simulator
+
+    def stop_simulator(self) -> None:
+        """The partner goes away."""
+        simulator, self.simulator = self.simulator, None
+        if simulator is not None:
+            simulator.kill()
+            simulator.communicate()
 
     def start_simulator(self) -> None:
         """The partner, with its durable book."""

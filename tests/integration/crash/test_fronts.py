@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,18 @@ def test_a_taken_port_is_told_in_one_line_and_leaves_nothing_running(tmp_path: P
     assert log.count("address already in use") == 3
     assert "Traceback" not in log
     assert "Unclosed" not in log
+
+
+@pytest.mark.timeout(120)
+def test_every_front_knows_that_a_biller_is_closed(tmp_path: Path) -> None:
+    """The biller is gone; once the breaker is open no front takes a payment that could only expire."""
+    with Stand(tmp_path, fronts=3) as stand:
+        stand.deposit("5000", "V1")
+        stand.start()
+        stand.stop_simulator()
+        asyncio.run(burst(stand.shop(), 8))
+        time.sleep(1)
+        told = asyncio.run(burst(stand.shop(), 24))
+        ((count,),) = stand.sql("SELECT count(*) FROM payments")
+    assert set(told.values()) == {""}, "a refusal tells no state"
+    assert count == 8
