@@ -16,6 +16,7 @@ from typing import Any, cast
 import msgspec
 
 from contracts.serials import SERIAL_PATTERN
+from gateway.clock import SystemClock
 
 if "rich" in sys.modules:
     import structlog
@@ -33,11 +34,10 @@ KEYS = frozenset(
 )
 EVENTS = frozenset(
     # the process
-    "serve.started serve.draining serve.stopped store.busy store.full store.failed request.failed log.refused"
+    "serve.started serve.draining store.busy store.full store.failed request.failed log.refused"
     " library.spoke"
     # payments
-    " pay.accepted pay.refused pay.sent pay.ended pay.moved question.answered notice.refused notice.failed"
-    " evidence.judged sweep.ended seal.ended"
+    " pay.accepted pay.refused pay.ended question.answered notice.failed evidence.judged sweep.ended"
     # what went wrong and was dealt with
     " claim.failed save.failed adapter.failed chore.failed breaker.opened breaker.closed alarm.raised"
     " unit.redone unit.failed worker.failed writer.died checkpoint.failed frame.refused peer.dropped listener.failed"
@@ -173,7 +173,7 @@ class _Handler(logging.Handler):
         line: dict[str, Any] = {
             "event": record.msg if ours else "library.spoke",
             "level": record.levelname.lower(),
-            "timestamp": _stamp(datetime.fromtimestamp(record.created, UTC), "milliseconds"),
+            "timestamp": _stamp(datetime.fromtimestamp(record.created, UTC)),
         }
         if ours:
             line |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
@@ -194,24 +194,28 @@ def trace(error: BaseException) -> str:
     return f"{type(error).__name__}: {error} at {' < '.join(places)}"
 
 
-def _stamp(moment: datetime, precision: str) -> str:
-    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def configure(level: str = "info", *, strict: bool = False, write: Callable[[str], object] | None = None) -> None:
     """Send everything to `write` (stderr), one JSON line each. Call once at start; again replaces what was."""
     write = write or _to_stderr
-    writer, sink = Writer(write, strict=strict), _Sink(write)
+    writer, sink, clock = Writer(write, strict=strict), _Sink(write), SystemClock()
 
     def finish(_logger: object, _method: str, line: MutableMapping[str, Any]) -> str:
         error = line.pop("exc_info", None)
         if isinstance(error, BaseException):
             line["cause"] = trace(error)
-        line["timestamp"] = _stamp(datetime.now(UTC), "microseconds")
+        line["timestamp"] = clock.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
         return writer.render(line)
 
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, finish],
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            finish,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *_: sink,
         cache_logger_on_first_use=False,

@@ -11,7 +11,6 @@ AGES: tuple[tuple[int, str], ...] = ((600, "10m"), (7_200, "2h"), (86_400, "1d")
 """Ages in doubt, by their upper ends in seconds; anything older is `older`."""
 _CALL_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 45, 60)
 _ACCEPT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
-_BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _BREAKER = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
@@ -46,12 +45,12 @@ class Metrics:
         self.in_doubt = gauge(
             "in_doubt", "Payments only evidence can decide, by age and rung.", "biller", "rung", "age"
         )
+        self.alarms = gauge("alarms", "Alarms that nobody has looked at yet.", "kind")
         self.store_depth = gauge("store_queue_depth", "Items that wait for the book.")
         self.calls_in_flight = gauge("calls_in_flight", "Calls to a biller now.", "biller")
         self.breaker = gauge("breaker_state", "0 closed, 1 half open, 2 open.", "biller")
         self.seal_lag = gauge("seal_lag_seconds", "Age of the oldest record that is not chained.")
         self.log_refused = gauge("log_refused_lines", "Log lines replaced because they were not of the closed set.")
-        self.batch = histogram("store_batch_items", "Items in one commit.", _BATCH)
         self.call = histogram("call_seconds", "Calls to a biller, to its answer.", _CALL_S, "biller")
         self.accept = histogram(
             "accept_seconds", "A payment request in the book, from its queue to its commit.", _ACCEPT_S
@@ -66,6 +65,12 @@ class Metrics:
         self.in_doubt.clear()
         for place, count in counts.items():
             self.in_doubt.labels(*place).set(count)
+
+    def set_alarms(self, found: Mapping[str, int]) -> None:
+        """Replace the gauge by what nobody has looked at yet, by kind."""
+        self.alarms.clear()
+        for kind, count in found.items():
+            self.alarms.labels(kind).set(count)
 
     def set_breakers(self, states: Mapping[str, BreakerState]) -> None:
         """State of each biller's breaker."""

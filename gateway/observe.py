@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from contracts.breaker import BreakerState
 from contracts.clock import Clock
-from gateway.core.items import Answer, Granted, Judge, Judged, Question, Swept
+from gateway.core.items import Answer, Granted, Judge, Judged, Question, Refusal, Swept, Taken
 from gateway.flow.answers import answered
 from gateway.flow.engine import FlowEngine
-from gateway.log import configure, logger
+from gateway.log import configure, logger, refusals
 from gateway.metrics import Metrics
 from gateway.store.port import Snapshot, Store, StoreError
 
@@ -18,6 +19,7 @@ _IN_DOUBT = """
 SELECT o.biller, o.rung, p.in_doubt_since FROM orders o JOIN payments p ON p.gateway_serial = o.gateway_serial
 WHERE o.state = 'UNKNOWN' AND p.in_doubt_since IS NOT NULL ORDER BY o.order_serial
 """
+_ALARMS = "SELECT kind, count(*) FROM alarms WHERE seen_at IS NULL GROUP BY kind ORDER BY kind"
 _UNSEALED = "SELECT min(received_at) FROM records WHERE day IS NULL"
 
 
@@ -28,6 +30,7 @@ class Observer:
         configure(level)
         # Bound once: else each line makes a logger of its own.
         self._log, self.metrics = logger().bind(), Metrics()
+        self._alarms: dict[str, int] = {}
 
     # the process
 
@@ -42,6 +45,7 @@ class Observer:
     def render(self, engine: FlowEngine | None, store: Store) -> bytes:
         """The metrics page: gauges are read now, counters are as they are."""
         self.metrics.store_depth.set(store.depth())
+        self.metrics.log_refused.set(refusals.count)
         if engine is not None:
             now = engine.now()
             self.metrics.set_breakers({name: lane.breaker.state(now) for name, lane in engine.lanes.items()})
@@ -64,14 +68,35 @@ class Observer:
             for biller, rung, since in page
         ]
         self.metrics.set_in_doubt(found)
+        alarms = {str(kind): int(count) async for page in snapshot.rows(_ALARMS) for kind, count in page}
+        risen = sorted(kind for kind, count in alarms.items() if count > self._alarms.get(kind, 0))
+        self._alarms = alarms
+        self.metrics.set_alarms(alarms)
+        for kind in risen:
+            self._log.warning("alarm.raised", cause=f"{kind}: {alarms[kind]} not seen by anybody yet")
         async for page in snapshot.rows(_UNSEALED):
             for (oldest,) in page:
                 self.metrics.seal_lag.set(0 if oldest is None else max(0, now - int(oldest)) / 1000)
 
     # the front
 
-    def accepted(self, result: str, seconds: float) -> None:
-        """A payment request was answered: taken, replayed, or a problem's slug."""
+    def accepted(self, reply: Taken | Refusal, trace_id: str, seconds: float) -> None:
+        """A payment request was decided; its commit is durable."""
+        if isinstance(reply, Refusal):
+            result = reply.slug
+            self._log.info("pay.refused", trace_id=trace_id, outcome=result)
+        else:
+            result, payment = "replayed" if reply.replayed else "taken", reply.payment
+            self._log.info(
+                "pay.accepted",
+                trace_id=trace_id,
+                institution_code=payment.institution_code,
+                terminal_id=payment.terminal_id,
+                biller=payment.biller,
+                gateway_serial=payment.gateway_serial,
+                amount_fen=payment.amount_fen,
+                outcome=result,
+            )
         self.metrics.accepts.labels(result).inc()
         self.metrics.accept.observe(seconds)
 
@@ -123,6 +148,11 @@ class Observer:
             outcome=f"{evidence.source} {evidence.answer.kind}",
             cause=None if to else judged.effect,
         )
+
+    def breaker_moved(self, biller: str, was: BreakerState, now: BreakerState) -> None:
+        """A biller's breaker changed."""
+        event = "breaker.closed" if now is BreakerState.CLOSED else "breaker.opened"
+        self._log.warning(event, biller=biller, state_from=was, state_to=now)
 
     def swept(self, swept: Swept) -> None:
         """A sweep is over; only one that did something is worth a line."""

@@ -133,7 +133,7 @@ def sign(mode: SignType, secret: str, members: Mapping[str, str]) -> str:
     """Signature of the members (s3): 64 lower-case hex digits (HMAC) or 32 upper-case hex digits (MD5)."""
     text = signed_text(members)
     if mode is SignType.HMAC:
-        return hmac.digest(secret.encode("utf-8"), text, "sha256").hex()
+        return hmac.new(secret.encode("utf-8"), text, hashlib.sha256).hexdigest()
     # MD5 is the platform's legacy mode (s3), chosen per agent; it is no choice of ours.
     return hashlib.md5(text + b"&key=" + secret.encode("utf-8"), usedforsecurity=False).hexdigest().upper()
 

@@ -14,7 +14,7 @@ from contracts.limits import Slots
 from contracts.manifest import Manifest
 from contracts.outcomes import Unknown
 from contracts.states import OrderKind, OrderState
-from gateway.core.items import Claim, Granted, Judge, Judged, NotNow, Question
+from gateway.core.items import Answer, Claim, Granted, Judge, Judged, NotNow, Question
 from gateway.core.rows import Order
 from gateway.flow.answers import AnyAnswer, answered, flatten, granted_order, result_query
 from gateway.flow.crash_points import CrashPoint
@@ -217,10 +217,7 @@ class Lane:
         self._wake.set()
         answer = flatten(outcome)
         elapsed_s = parts.clock.monotonic() - started
-        if answered(answer):
-            self.breaker.succeeded(ticket)
-        else:
-            self.breaker.failed(ticket, parts.clock.monotonic())
+        self._tell_breaker(ticket, answer)
         parts.note.call_ended(granted, answer, elapsed_s)
         parts.crash.reach(CrashPoint.CALL_ANSWERED)
         judged = await self.save(
@@ -236,6 +233,17 @@ class Lane:
         )
         parts.crash.reach(CrashPoint.OUTCOME_AFTER_COMMIT)
         return judged.again if granted.order.state != OrderState.UNKNOWN else None
+
+    def _tell_breaker(self, ticket: Ticket, answer: Answer) -> None:
+        """Any word of the biller is a success; silence and refused connections are what the breaker counts."""
+        now = self._parts.clock.monotonic()
+        was = self.breaker.state(now)
+        if answered(answer):
+            self.breaker.succeeded(ticket)
+        else:
+            self.breaker.failed(ticket, now)
+        if self.breaker.state(now) is not was:
+            self._parts.note.breaker_moved(self.name, was, self.breaker.state(now))
 
     async def _call(self, granted: Granted, send_deadline: float) -> AnyAnswer:
         """The biller's word as a value, whatever the adapter does; no call outlives its deadline."""

@@ -2,7 +2,7 @@
 
 from contracts.api import PaymentRequest
 from contracts.strict_json import canonical
-from gateway.core.items import Accept, Refusal, Taken
+from gateway.core.items import Accept, Taken
 from gateway.http.answers import Answer
 from gateway.http.calls import Call, route
 from gateway.http.payment_show import under_key
@@ -28,15 +28,8 @@ async def create(call: Call) -> Answer:
     clock = call.services.clock
     begun = clock.monotonic()
     reply = await call.decide(item, Taken)
-    call.services.accepted(_result(reply), clock.monotonic() - begun)
+    call.services.accepted(reply, call.trace_id, clock.monotonic() - begun)
     return await under_key(call, reply)
-
-
-def _result(reply: Taken | Refusal) -> str:
-    """What the metrics count: taken, replayed, or the problem's slug."""
-    if isinstance(reply, Refusal):
-        return reply.slug
-    return "replayed" if reply.replayed else "taken"
 
 
 def closed_for_s(call: Call, service: str) -> int:

@@ -8,6 +8,7 @@ from certs.certificates import Certificate
 from contracts.clock import Clock
 from contracts.signer import Signer
 from gateway.core.env import Env
+from gateway.core.items import Refusal, Taken
 from gateway.store.port import Store
 
 NoticeHandler = Callable[[Mapping[str, str], bytes], Awaitable[tuple[int, str, bytes]]]
@@ -59,8 +60,8 @@ class Services:
     entropy: 64 fresh random bits. authorities: each in the form of certs.core.profile.normal_authority for `scheme`.
     reply_signer: its certificate carries the reply EKU. issuing, root: what stations' certificates must chain to.
     shop_text(biller, service, resp_code): the adapter's own text. closed_for_s(biller): seconds for which this process
-    sends nothing to it (breaker open), else 0. ready(): reasons why not. accepted(result, seconds): told of each
-    payment request the book decided. certificate_pem(keyid): leaf and issuer of a
+    sends nothing to it (breaker open), else 0. ready(): reasons why not. accepted(reply, trace_id,
+    seconds): told of each payment request the book decided. certificate_pem(keyid): leaf and issuer of a
     reply or archive certificate, None for any other (certificates.served_pem).
     """
 
@@ -78,7 +79,7 @@ class Services:
     ready: Callable[[], list[str]]
     render_metrics: Callable[[], bytes]
     certificate_pem: Callable[[str], Awaitable[bytes | None]]
-    accepted: Callable[[str, float], None]
+    accepted: Callable[[Taken | Refusal, str, float], None]
     notices: Mapping[str, NoticeHandler] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     scheme: str = "https"

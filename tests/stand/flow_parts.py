@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from contracts.breaker import BreakerState
 from gateway.core import items
 from gateway.core.env import Env
 from gateway.store.migrations.upgrade import upgrade
@@ -175,6 +176,9 @@ class FlowNotes:
 
     def judged(self, biller: str, evidence: items.Judge, judged: items.Judged) -> None:
         self.events.append(f"judged {evidence.source} {evidence.answer.kind} {judged.effect}")
+
+    def breaker_moved(self, biller: str, was: BreakerState, now: BreakerState) -> None:
+        """See Notes."""
 
     def swept(self, swept: items.Swept) -> None:
         if swept.expired or swept.overdue:

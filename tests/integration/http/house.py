@@ -33,6 +33,11 @@ def entropy() -> int:
     return secrets.randbits(64)
 
 
+def told(reply: items.Taken | items.Refusal) -> str:
+    """What the hook was told of a payment request."""
+    return reply.slug if isinstance(reply, items.Refusal) else "replayed" if reply.replayed else "taken"
+
+
 class House:
     """One book, one server. breaker: what the flow says of each biller."""
 
@@ -58,7 +63,7 @@ class House:
             ready=lambda: self.reasons,
             render_metrics=lambda: b"# HELP up\n",
             certificate_pem=served_pem(store, pki.issuing.certificate),
-            accepted=lambda result, _seconds: self.accepted.append(result),
+            accepted=lambda reply, _trace_id, _seconds: self.accepted.append(told(reply)),
             limits=QUIET,
         )
         self.server = TerminalServer(self.services)

@@ -143,3 +143,14 @@ async def test_draining_takes_no_new_call_and_lets_running_ones_end() -> None:
         await asyncio.sleep(0.1)
         assert (biller.running, len(book.judged)) == ([], biller.calls)
         assert biller.calls < 10
+
+
+async def test_a_breaker_that_moves_is_told() -> None:
+    async def answer(order: PayOrder) -> Outcome:
+        return Unknown(cause="reset")
+
+    book, biller = FakeBook(), FakeBiller(answer)
+    async with running(book, biller, concurrency=1) as (lane, notes):
+        offer(lane, book, 3)
+        await until_judged(book, 3)
+    assert notes.heard.count("breaker_moved") == 1

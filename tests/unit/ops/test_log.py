@@ -31,13 +31,13 @@ def lines() -> Iterator[list[str]]:
 
 
 def test_a_line_is_one_json_document(lines: list[str]) -> None:
-    log.logger().info("pay.sent", gateway_serial=SERIAL, biller="telecom", attempt=1, cause=None)
+    log.logger().info("pay.ended", gateway_serial=SERIAL, biller="telecom", attempt=1, cause=None)
     (line,) = lines
     assert line.endswith("\n")
     found = json.loads(line)
     assert found.pop("timestamp").endswith("Z")
     assert found == {
-        "event": "pay.sent",
+        "event": "pay.ended",
         "level": "info",
         "gateway_serial": SERIAL,
         "biller": "telecom",
@@ -50,14 +50,14 @@ def test_a_line_is_one_json_document(lines: list[str]) -> None:
     [
         ("pay.unheard-of", {}),
         (SECRET, {}),
-        ("pay.sent", {"password": SECRET}),
-        ("pay.sent", {"biller_account": ACCOUNT}),
-        ("pay.sent", {"gateway_serial": ACCOUNT}),
-        ("pay.sent", {"biller": ACCOUNT}),
-        ("pay.sent", {"amount_fen": 1.5}),
-        ("pay.sent", {"amount_fen": True}),
-        ("pay.sent", {"attempt": ACCOUNT}),
-        ("pay.sent", {"state_to": SECRET}),
+        ("pay.ended", {"password": SECRET}),
+        ("pay.ended", {"biller_account": ACCOUNT}),
+        ("pay.ended", {"gateway_serial": ACCOUNT}),
+        ("pay.ended", {"biller": ACCOUNT}),
+        ("pay.ended", {"amount_fen": 1.5}),
+        ("pay.ended", {"amount_fen": True}),
+        ("pay.ended", {"attempt": ACCOUNT}),
+        ("pay.ended", {"state_to": SECRET}),
     ],
 )
 def test_anything_else_is_refused_aloud_in_tests(event: str, keys: dict[str, object], lines: list[str]) -> None:
@@ -71,7 +71,7 @@ def test_anything_else_is_refused_aloud_in_tests(event: str, keys: dict[str, obj
 def test_in_production_it_is_replaced_and_counted(lines: list[str]) -> None:
     log.configure("info", write=lines.append)
     before = log.refusals.count
-    log.logger().info("pay.sent", password=SECRET)
+    log.logger().info("pay.ended", password=SECRET)
     log.logger().info(SECRET, cause=ACCOUNT)
     assert log.refusals.count == before + 2
     assert [json.loads(line)["event"] for line in lines] == ["log.refused", "log.refused"]
@@ -99,13 +99,13 @@ def test_the_canary(lines: list[str]) -> None:
     """A secret, a key and an account number through every way in; none comes out."""
     secret = log.Secret(SECRET)
     speak = log.logger()
-    speak.info("pay.sent", cause=secret)
-    speak.info("pay.sent", cause=f"{secret} {secret!r} {secret!s}")
-    speak.info("pay.sent", cause={"key": secret, "account": ACCOUNT})
-    speak.info("pay.sent", cause=f"{SECRET} {ACCOUNT}".encode())
-    speak.info("pay.sent", outcome=[secret, ACCOUNT])
+    speak.info("pay.ended", cause=secret)
+    speak.info("pay.ended", cause=f"{secret} {secret!r} {secret!s}")
+    speak.info("pay.ended", cause={"key": secret, "account": ACCOUNT})
+    speak.info("pay.ended", cause=f"{SECRET} {ACCOUNT}".encode())
+    speak.info("pay.ended", outcome=[secret, ACCOUNT])
     structlog.contextvars.bind_contextvars(cause=f"account {ACCOUNT}")
-    speak.info("pay.sent")
+    speak.info("pay.ended")
     structlog.contextvars.clear_contextvars()
     try:
         raise_with_secrets()
@@ -134,10 +134,10 @@ def test_other_packages_speak_through_us(lines: list[str]) -> None:
 
 def test_levels(lines: list[str]) -> None:
     log.configure("warning", strict=True, write=lines.append)
-    log.logger().info("pay.sent")
+    log.logger().info("pay.ended")
     logging.getLogger("bianmin.store").info("unit.redone")
     assert not lines
-    log.logger().warning("pay.sent")
+    log.logger().warning("pay.ended")
     logging.getLogger("bianmin.store").warning("unit.redone")
     assert len(lines) == 2
 

@@ -12,7 +12,6 @@ def test_everything_a_dashboard_needs_is_there() -> None:
     metrics.questions.labels("telecom", "Absent").inc()
     metrics.call.labels("telecom").observe(0.3)
     metrics.accept.observe(0.004)
-    metrics.batch.observe(12)
     metrics.store_depth.set(3)
     metrics.set_breakers({"telecom": BreakerState.OPEN, "power": BreakerState.CLOSED})
     metrics.set_in_flight({"telecom": 7})
@@ -26,7 +25,6 @@ def test_everything_a_dashboard_needs_is_there() -> None:
         'bianmin_questions_total{biller="telecom",kind="Absent"} 1.0',
         'bianmin_call_seconds_bucket{biller="telecom",le="0.5"} 1.0',
         'bianmin_accept_seconds_bucket{le="0.005"} 1.0',
-        'bianmin_store_batch_items_bucket{le="16.0"} 1.0',
         "bianmin_store_queue_depth 3.0",
         'bianmin_breaker_state{biller="telecom"} 2.0',
         'bianmin_breaker_state{biller="power"} 0.0',
