@@ -184,7 +184,7 @@ class App:
             if self._engine is not None:
                 await self._engine.start()
                 self._tasks.start("watch", self._observer.watch(self._store, self._clock))
-        except BaseException:
+        except BaseException:  # boundary: whatever it was, it is raised again
             await self._let_go()
             raise
         self._observer.serving(ports)
