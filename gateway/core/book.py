@@ -1,6 +1,8 @@
 """The working set of one unit: rows as they were read, and what became of them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from gateway.core.rows import Row
@@ -72,5 +74,11 @@ class Book:
         )
 
 
+@cache
+def _getter(kind: type[Row]) -> Callable[[Row], Any]:
+    return attrgetter(*kind.KEY)
+
+
 def _key(row: Row) -> _Key:
-    return tuple([getattr(row, name) for name in row.KEY])
+    found = _getter(type(row))(row)
+    return found if len(row.KEY) > 1 else (found,)

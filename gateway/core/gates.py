@@ -69,12 +69,17 @@ class Gates:
         for payment in book.all(Payment):
             self.note(payment)
         self._tariffs, self._plans = book.all(Tariff), book.all(CommissionPlan)
-        self._trainings = book.all(Training)
+        self._prices: dict[str, tuple[Tariff, CommissionPlan] | None] = {}
+        self._trainings: dict[tuple[str, str], list[Training]] = {}
+        for training in book.all(Training):
+            self._trainings.setdefault((training.institution_code, training.operator_id), []).append(training)
 
     def prices(self, service: str) -> tuple[Tariff, CommissionPlan] | None:
-        """The rules in force on the open day."""
-        tariff, plan = in_force(self._tariffs, service, self._day), in_force(self._plans, service, self._day)
-        return (tariff, plan) if tariff and plan else None
+        """The rules in force on the open day, found once a batch."""
+        if service not in self._prices:
+            tariff, plan = in_force(self._tariffs, service, self._day), in_force(self._plans, service, self._day)
+            self._prices[service] = (tariff, plan) if tariff and plan else None
+        return self._prices[service]
 
     def note(self, payment: Payment) -> None:
         """A payment that later items of the batch must see."""
@@ -108,11 +113,8 @@ class Gates:
             )
         now = self._admission.now
         if not any(
-            training.institution_code == caller.institution_code
-            and training.operator_id == caller.operator_id
-            and training.service in ("*", item.service)
-            and training.valid_from <= now < training.valid_until
-            for training in self._trainings
+            training.service in ("*", item.service) and training.valid_from <= now < training.valid_until
+            for training in self._trainings.get((str(caller.institution_code), str(caller.operator_id)), ())
         ):
             return Refusal(slug="operator-not-trained", detail="The operator has no valid training for this service.")
         return None
