@@ -12,11 +12,13 @@ import msgspec
 from certs.core.profile import ReplyProof
 from contracts import api
 from contracts.clock import Clock
+from contracts.problems import URN
 from gateway.terminal.answers import Fate, KeyedAnswer, Last, Refused, Tombstone, Undecided
 from gateway.terminal.config import TerminalConfig
 from gateway.terminal.faults import JournalFault
 from gateway.terminal.journal import Begun, Ended, Entry, Journal, Outcome
 from gateway.terminal.tries import Open, Tries, read_problem
+from gateway.terminal.verdicts import CLOSED
 from gateway.terminal.wire import Ask
 
 PAYMENTS = "/v1/payments"
@@ -76,9 +78,18 @@ class Keyed:
             ask = Ask(method="POST", target=path, body=body, key=key, wait_s=wait_s)
             deadline_s = self._config.pay_deadline_s
             answer = await self._tries.ask(ask, deadline_s=deadline_s, resumed=entry is not None)
-            return await self._conclude(ask, key, answer)
+            concluded = await self._conclude(ask, key, answer)
         finally:
             self._running.discard(key)
+        return await self._settle_closed(key, concluded)
+
+    async def _settle_closed(self, key: str, concluded: KeyedAnswer) -> KeyedAnswer:
+        """A closed biller takes nothing now: the tombstone proves it, and the shop need not wait or wonder."""
+        problem = concluded.problem if isinstance(concluded, Undecided) else None
+        if problem is None or problem.type != URN + CLOSED:
+            return concluded
+        fate = await self.inquire(key)
+        return Refused(problem) if isinstance(fate, Tombstone) else fate
 
     async def inquire(self, key: str) -> Fate:
         """Ask for the fate of a key and journal it, where it is one of ours."""

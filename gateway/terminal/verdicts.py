@@ -15,6 +15,8 @@ class Verdict(Enum):
     STOP = auto()
 
 
+CLOSED = "biller-closed"
+"""Says nothing about the key, and will be said again for minutes: the key is asked about instead."""
 _AGAIN = frozenset({"nonce-replayed"}) | LEAVES_KEY_FREE
 _SUCCESS = frozenset({200, 201, 202})
 
@@ -30,6 +32,8 @@ def judge_keyed(status: int, slug: str, *, only: bool) -> Verdict:
         return Verdict.DECIDED
     if slug == "signature-expired":
         return Verdict.CLOCK
+    if slug == CLOSED:
+        return Verdict.STOP
     if slug in _AGAIN or status == 429 or status >= 500:
         return Verdict.AGAIN
     if not slug:

@@ -59,7 +59,7 @@ async def test_the_request_is_on_disk_before_it_arrives(double: Double, terminal
 
 TROUBLE = (
     "unsigned by-station by-foreign by-archive to-another altered status long half cut reset "
-    "overloaded biller-closed internal too-many-requests request-running nonce-replayed"
+    "overloaded internal too-many-requests request-running nonce-replayed"
 ).split()
 
 
@@ -75,6 +75,24 @@ async def test_trouble_is_ridden_out_under_one_key(double: Double, terminal: Ter
     assert len(tries) == 2
     assert (first.key, first.body) == (last.key, last.body)
     assert first.nonce != last.nonce
+
+
+async def test_a_closed_biller_is_told_at_once_and_the_key_is_settled(double: Double, terminal: Terminal) -> None:
+    """No waiting, no doubt: the tombstone proves that nothing was taken, and `last` says the same."""
+    double.plan = ["biller-closed"]
+    answer = await topup(terminal)
+    assert isinstance(answer, Refused)
+    assert answer.slug == "biller-closed"
+    assert (double.payments, len(double.sent())) == ([], 1)
+    assert [event["event"] for event in events(double)] == ["begin", "end"]
+
+
+async def test_a_closed_biller_hides_no_payment_that_was_taken_before(double: Double, terminal: Terminal) -> None:
+    """A copy was taken (a proxy repeated it): the inquiry finds the payment."""
+    double.plan = ["taken-biller-closed"]
+    paid = await topup(terminal)
+    assert isinstance(paid, api.Payment)
+    assert len(double.payments) == 1
 
 
 @pytest.mark.parametrize("word", ["unsigned", "cut", "reset", "by-station", "overloaded", "nonce-replayed"])

@@ -15,6 +15,8 @@ def test_only_what_decides_a_key_decides_a_payment(slug: str, *, only: bool) -> 
     verdict = judge_keyed(status, slug, only=only)
     if slug == "signature-expired":
         assert verdict is Verdict.CLOCK
+    elif slug == "biller-closed":
+        assert verdict is Verdict.STOP, "the key is asked about instead"
     elif slug in {"request-running", "nonce-replayed"} or status in {429, 500, 503}:
         assert verdict is Verdict.AGAIN
     elif status == 401:
