@@ -1,8 +1,11 @@
 """A SQLAlchemy connection in one transaction, for work that is not the drivers'."""
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,11 +39,22 @@ def _on_sqlite(path: Path, work: Callable[[Connection], T]) -> T:
 
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
     try:
-        with engine.connect() as connection, connection.begin():
+        with _alone(path.parent), engine.connect() as connection, connection.begin():
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             return work(connection)
     finally:
         engine.dispose()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One runner at a time in a folder: turning a new file's journal to WAL waits for nobody by itself."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 async def _on_postgresql(url: URL, work: Callable[[Connection], T], ssl: Any) -> T:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from gateway.store.lanes import tell
 from gateway.store.port import ItemTooLarge, Listener, StoreBusy, StoreError, UnitFailed
+from gateway.store.sqlite.address import socket_address
 from gateway.store.sqlite.frames import ANSWERS_MAX_BYTES, FrameError, Frames, Wire
 
 RECONNECT_MS = 200
@@ -115,9 +116,10 @@ class WriterClient:
 
     async def _connect(self) -> None:
         assert self._loop is not None, "open() sets the loop"
-        _, self._link = await self._loop.create_unix_connection(
-            lambda: _Link(self._answered, self._lost, self._pause), str(self._path)
-        )
+        with socket_address(self._path) as address:
+            _, self._link = await self._loop.create_unix_connection(
+                lambda: _Link(self._answered, self._lost, self._pause), address
+            )
         self._full = False
 
     def _answered(self, frame: bytes) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gateway.store.port import StoreBusy, StoreError, StoreRefused, Units
+from gateway.store.sqlite.address import SOCKET_NAME_MAX, socket_address, socket_path
 from gateway.store.sqlite.engine import SqliteEngine
 from gateway.store.sqlite.frames import Wire
 from gateway.store.sqlite.writer import Writer
@@ -20,14 +21,8 @@ BATCH_MAX = 64
 START_MS = 15_000
 STOP_MS = 15_000
 BACKLOG = 64
-SOCKET_PATH_MAX = 100
 _READY = b"ready"
 _log = logging.getLogger("bianmin.store")
-
-
-def socket_path(path: Path) -> Path:
-    """Where the writer of a database listens: beside it, readable by its owner only."""
-    return path.with_name(path.name + ".sock")
 
 
 def lock_path(path: Path) -> Path:
@@ -53,8 +48,8 @@ class WriterProcess:
         Call before the process has an event loop or threads. Raises StoreRefused (a second writer on the file, wrong
         version, no file), StoreFull, StoreBusy.
         """
-        if len(os.fsencode(socket_path(self.path))) > SOCKET_PATH_MAX:
-            raise StoreRefused(f"the path of the database is too long for a socket beside it: {self.path}")
+        if len(os.fsencode(socket_path(self.path).name)) > SOCKET_NAME_MAX:
+            raise StoreRefused(f"the name of the database is too long for a socket beside it: {self.path.name}")
         # The child holds one end of this pipe: what it says when it is ready, and its end when it ends.
         life_in, life_out = os.pipe()
         control_in, control_out = os.pipe()
@@ -166,7 +161,8 @@ def _listen(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o177)
     try:
-        listener.bind(str(path))
+        with socket_address(path) as address:
+            listener.bind(address)
     finally:
         os.umask(mask)
     listener.listen(BACKLOG)

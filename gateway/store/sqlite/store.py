@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.store.port import Listener, Snapshot, Units
+from gateway.store.sqlite.address import socket_path
 from gateway.store.sqlite.client import WriterClient
 from gateway.store.sqlite.frames import Wire
-from gateway.store.sqlite.process import socket_path
 from gateway.store.sqlite.readers import Readers, take_snapshot
 
 T = TypeVar("T")

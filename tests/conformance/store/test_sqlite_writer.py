@@ -18,10 +18,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.store.migrations import upgrade
 from gateway.store.port import ItemTooLarge, StoreBusy, StoreError, StoreRefused, UnitFailed
+from gateway.store.sqlite.address import socket_path
 from gateway.store.sqlite.engine import SqliteEngine
 from gateway.store.sqlite.frames import ITEMS_MAX_BYTES
-from gateway.store.sqlite.process import WriterProcess, socket_path
+from gateway.store.sqlite.process import WriterProcess
+from gateway.store.sqlite.store import SqliteStore
 from tests.conformance.store import toys
 from tests.conformance.store.conftest import SqliteBook
 from tests.conformance.store.toys import serial
@@ -74,7 +77,22 @@ def test_only_its_owner_may_speak_to_the_writer(sqlite_book: SqliteBook) -> None
     assert stat.S_IMODE(socket_path(sqlite_book.path).stat().st_mode) == 0o600
 
 
-def test_a_path_too_long_for_a_socket_is_refused(sqlite_file: Path) -> None:
+async def test_a_database_may_lie_deep(sqlite_file: Path) -> None:
+    """The address of a socket holds 107 bytes; the folder's path does not count."""
+    deep = sqlite_file.parent / ("d" * 100) / ("e" * 100)
+    deep.mkdir(parents=True)
+    upgrade(f"sqlite:///{deep / 'book.db'}")
+    writer = WriterProcess(deep / "book.db", toys.UNITS, None)
+    writer.start()
+    try:
+        store = SqliteStore(deep / "book.db", toys.UNITS, None)
+        await store.open()
+        await store.close()
+    finally:
+        writer.stop()
+
+
+def test_a_name_too_long_for_a_socket_is_refused(sqlite_file: Path) -> None:
     with pytest.raises(StoreRefused, match="too long"):
         WriterProcess(sqlite_file.parent / ("x" * 120), toys.UNITS, None).start()
 
