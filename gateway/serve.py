@@ -5,6 +5,7 @@ PostgreSQL: one process with everything; run as many as you like.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -128,6 +129,8 @@ class Serving:
             parent = os.getppid()
             self._healthy = lambda: os.getppid() == parent
         ports = await app.open(reuse_port=reuse_port)
+        gc.collect()
+        gc.freeze()  # what the start made stays: the collector need not look at it again
         if flow:
             http = self._config.http
             click.echo(f"serving on {http.host}:{ports.public} partner {ports.partner} admin {ports.admin}")

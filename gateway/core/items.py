@@ -10,7 +10,7 @@ import msgspec
 from gateway.core.rows import Order, Payment, QueryToken
 
 
-class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request whose signature verified: who signed, when, and the bytes that prove it (M11)."""
 
     arrival_id: str
@@ -25,7 +25,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """Base of all asks."""
 
 
@@ -124,7 +124,7 @@ class Claim(Item, frozen=True, kw_only=True):
     repeat: bool = False
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A biller's word, flattened: `kind` is the class name of the outcome (contracts.outcomes)."""
 
     kind: str
@@ -278,7 +278,7 @@ class SetPrices(Item, frozen=True, kw_only=True):
     reverse_after_s: int = 0
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """Base of all replies."""
 
 
