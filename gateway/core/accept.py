@@ -101,8 +101,10 @@ def _prepare(
     services = sorted({item.service for item in items if env.manifest_of(item.service)})
     day = yield from open_day(admission.now, env)
     settle = yield from open_windows(services, admission.now, env)
+    held: frozenset[str] = frozenset()
     if items:
         book.load((yield Read("balances_locked", stations)))
+        held = yield from _hold_rivals(items, env)
         people = sorted({(caller.institution_code, caller.operator_id) for caller in callers})
         book.load((yield Read("trainings", people)))
         offers = sorted({(c.institution_code, i.service) for c, i in zip(callers, items, strict=True)})
@@ -115,7 +117,22 @@ def _prepare(
         if env.manifests[biller].serial_digits:
             count = sum(env.manifest_of(item.service) is env.manifests[biller] for item in items)
             numbers[biller] = yield Numbers(biller, day, count)
-    return _Decider(admission, book, env, ours=ours, day=day, settle=settle, numbers=numbers)
+    gates = Gates(admission, book, env, day, held)
+    return _Decider(admission, book, env, gates=gates, ours=ours, day=day, settle=settle, numbers=numbers)
+
+
+def _hold_rivals(items: Sequence[Accept], env: Env) -> Work[frozenset[str]]:
+    """Lock the open payments that a confirmation is about, so that none ends and no other is confirmed beside them.
+
+    Only then they are read: of two confirmations of one set, the second finds the first among its rivals (M7).
+    """
+    places = {
+        (env.billers[item.service].name, item.biller_account, item.amount_fen)
+        for item in items
+        if item.confirm_repeat is not None and item.service in env.billers
+    }
+    locked: list[Payment] = (yield Read("payments_open_locked", sorted(places))) if places else []
+    return frozenset(payment.gateway_serial for payment in locked)
 
 
 def _read_rivals(items: Sequence[Accept], book: Book, env: Env) -> Work[None]:
@@ -140,6 +157,7 @@ class _Decider:
         book: Book,
         env: Env,
         *,
+        gates: Gates,
         ours: set[tuple[str, str]],
         day: str,
         settle: dict[str, str],
@@ -147,7 +165,7 @@ class _Decider:
     ) -> None:
         self._admission, self._book, self._env, self._ours = admission, book, env, ours
         self._day, self._settle, self._numbers = day, settle, numbers
-        self._gates = Gates(admission, book, env, day)
+        self._gates = gates
 
     def decide(self, item: Accept, serial: str, serials: Serials) -> Taken | Refusal:
         """Take the payment or refuse it for good."""
@@ -179,8 +197,7 @@ class _Decider:
                 detail=f"{need} fen are needed, {balance.available_fen} fen are available.",
                 shop_text=f"预存余额不足：需{Fen(need).to_yuan()}元，可用{Fen(balance.available_fen).to_yuan()}元，请先充值",
             )
-        now = self._admission.now
-        manifest = self._env.billers[item.service]
+        now, manifest = self._admission.now, self._env.billers[item.service]
         payment = Payment(
             gateway_serial=serial,
             kind=OrderKind.PAY,
@@ -203,6 +220,7 @@ class _Decider:
             tariff_version=tariff.version,
             commission_version=plan.version,
             confirmed_repeat=item.confirm_repeat is not None,
+            confirmed_beside=self._gates.beside(item) if item.confirm_repeat is not None else None,
             query_token=item.query_token,
             params=item.params,
             cash_received_fen=item.cash_received_fen,

@@ -58,11 +58,12 @@ def is_card(service: str, env: Env) -> bool:
 class Gates:
     """Judges one item after the other against what was read and what the items before it did.
 
-    Every refusal here is final for its key (403, 409, 422).
+    Every refusal here is final for its key (403, 409, 422). held: serials of open payments that were locked before
+    the book was read: those a confirmation may be about.
     """
 
-    def __init__(self, admission: Admission, book: Book, env: Env, day: str) -> None:
-        self._admission, self._book, self._env, self._day = admission, book, env, day
+    def __init__(self, admission: Admission, book: Book, env: Env, day: str, held: frozenset[str]) -> None:
+        self._admission, self._book, self._env, self._day, self._held = admission, book, env, day, held
         self._open: dict[tuple[str, str, int], list[Payment]] = {}
         self._cards: dict[tuple[str, str], Payment] = {}
         self._tokens: set[str] = set()
@@ -163,13 +164,14 @@ class Gates:
                 detail="This card has a purchase that is not written yet.",
                 gateway_serial=card.gateway_serial if card.institution_code == station else None,
             )
-        rivals = self._open.get((biller, item.biller_account, item.amount_fen), [])
+        rivals = self._rivals(item)
         if not rivals:
             if item.confirm_repeat is None:
                 return None
             return Refusal(slug="repeat-in-doubt", detail="There is nothing to confirm any more: pay without it.")
         token = repeat_token(station, rivals)
-        if item.confirm_repeat == token:
+        # One that is not held opened again after the lock: it may end, or be confirmed elsewhere, at this moment.
+        if item.confirm_repeat == token and all(rival.gateway_serial in self._held for rival in rivals):
             return None
         own = [rival.gateway_serial for rival in rivals if rival.institution_code == station]
         return Refusal(
@@ -178,6 +180,13 @@ class Gates:
             gateway_serial=max(own, default=None),
             repeat_token=token,
         )
+
+    def beside(self, item: Accept) -> str:
+        """The serials, with commas, of the open payments of the item's account and amount."""
+        return ",".join(sorted(rival.gateway_serial for rival in self._rivals(item)))
+
+    def _rivals(self, item: Accept) -> list[Payment]:
+        return self._open.get((self._env.billers[item.service].name, item.biller_account, item.amount_fen), [])
 
 
 def _amount(detail: str) -> Refusal:

@@ -74,6 +74,12 @@ BY_KEYS: Mapping[str, ByKeys] = {
         on=("biller", "biller_account", "amount_fen"),
         extra=f"t.state IN ({_OPEN}) AND t.kind <> 'REFUND'",
     ),
+    "payments_open_locked": ByKeys(
+        row=rows.Payment,
+        on=("biller", "biller_account", "amount_fen"),
+        extra=f"t.state IN ({_OPEN}) AND t.kind <> 'REFUND'",
+        lock="update",
+    ),
     "payments_of_cards": ByKeys(
         row=rows.Payment,
         on=("biller", "biller_account"),

@@ -37,7 +37,8 @@ class Payment(Row, frozen=True, kw_only=True):
     """A payment (kind PAY), top-up (DEBIT) or refund (REFUND). biller_date is the biller's own (M10).
 
     confirmed_repeat: outside the index that allows one open payment per account and amount (M7): confirmed by the
-    operator, or open again after it had ended.
+    operator, or open again after it had ended. confirmed_beside: the serials, with commas, of the open payments that
+    the operator confirmed it beside: all there were.
     """
 
     TABLE: ClassVar[str] = "payments"
@@ -85,6 +86,7 @@ class Payment(Row, frozen=True, kw_only=True):
     tariff_version: str
     commission_version: str
     confirmed_repeat: bool = False
+    confirmed_beside: str | None = None
     query_token: str | None = None
     params: str = "{}"
     cash_received_fen: int | None = None

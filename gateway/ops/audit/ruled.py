@@ -5,7 +5,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from contracts.states import OPEN
+from contracts.states import HOLDING, OPEN
 from gateway.ops.audit.about import About
 from gateway.ops.audit.report import Checked, Findings
 from gateway.ops.audit.streams import is_in, records
@@ -22,6 +22,12 @@ class Rule:
 
 
 _OPEN = f"{is_in('state', OPEN)} AND kind <> 'REFUND'"
+
+
+def _first_time_open(alias: str) -> str:
+    """States no payment comes back to once it has ended: whoever is in one has been open since its acceptance."""
+    return f"{is_in(f'{alias}.state', HOLDING)} AND {alias}.kind <> 'REFUND'"
+
 
 RULES: Sequence[Rule] = (
     Rule(
@@ -54,6 +60,15 @@ RULES: Sequence[Rule] = (
                 "SELECT MIN(gateway_serial), count(*) || ' open and unconfirmed payments of one account and amount'"
                 f" FROM payments WHERE {_OPEN} AND confirmed_repeat = 0"
                 " GROUP BY biller, biller_account, amount_fen HAVING count(*) > 1"
+            ),
+            (
+                # Of any two, the later must have been confirmed beside the earlier: also of two confirmations.
+                "SELECT b.gateway_serial, 'open beside ' || a.gateway_serial || ', and neither was confirmed beside"
+                " the other' FROM payments a JOIN payments b ON b.biller = a.biller"
+                " AND b.biller_account = a.biller_account AND b.amount_fen = a.amount_fen"
+                f" AND b.gateway_serial > a.gateway_serial WHERE {_first_time_open('a')} AND {_first_time_open('b')}"
+                " AND COALESCE(b.confirmed_beside, '') NOT LIKE '%' || a.gateway_serial || '%'"
+                " AND COALESCE(a.confirmed_beside, '') NOT LIKE '%' || b.gateway_serial || '%'"
             ),
             (
                 "SELECT MIN(gateway_serial), 'query token used ' || count(*) || ' times' FROM payments"

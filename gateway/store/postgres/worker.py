@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from gateway.store.driver import drive_async, replies_for
-from gateway.store.lanes import Lanes, tell
+from gateway.store.lanes import Lanes, loop_ms, tell
 from gateway.store.port import Listener, StoreBusy, StoreError, Unit
 from gateway.store.postgres.config import PostgresConfig
 from gateway.store.postgres.connection import connect
@@ -19,6 +19,9 @@ from gateway.store.postgres.steps import Mint, Steps
 
 TRIES = 3
 PAUSE_MS = 30
+# Of what is left of lock_ms, an item that is done alone may wait so small a part for its locks, or the least.
+PATIENCE = 4
+PATIENCE_LEAST_MS = 5
 BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # PostgreSQL's statement_timeout does not run while a commit waits for its stand-by; ours does.
@@ -43,8 +46,10 @@ class Worker:
     """Serves one set of lanes with one connection. mint None: it only reads.
 
     A batch that meets a guard, an index or a unit's own error is done again item by item, each in a transaction of
-    its own. A COMMIT without answer is done again too: units recognise what they have written (arrival id, attempt
-    id), and the locks of a transaction that is still ending make the second wait for it.
+    its own. All of them together wait for locks no longer than the batch did: one locked station in it must not cost
+    a wait for each of its items, while its neighbours and the connection wait too. A COMMIT without answer is done
+    again as well: units recognise what they have written (arrival id, attempt id), and the locks of a transaction
+    that is still ending make the second wait for it.
     """
 
     def __init__(
@@ -97,15 +102,15 @@ class Worker:
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 await connection.close(timeout=self._config.connect_ms / 1000)
 
-    async def _answer(self, items: Sequence[Any], *, in_doubt: bool) -> list[Any]:
-        """One reply or StoreError per item. in_doubt: an earlier try may have committed."""
+    async def _answer(self, items: Sequence[Any], *, in_doubt: bool, lock_ms: int | None = None) -> list[Any]:
+        """One reply or StoreError per item. in_doubt: an earlier try may have committed. lock_ms: not as configured."""
         last: BaseException = StoreBusy("not tried")
         for attempt in range(TRIES):
             # Who won a race has committed: no pause. Else an uneven one, so that who met does not meet again.
             if attempt and classify(last) is not Fault.RACE:
                 await asyncio.sleep((PAUSE_MS + secrets.randbelow(PAUSE_MS)) * attempt / 1000)
             try:
-                replies, steps = await self._transact(items, in_doubt=in_doubt)
+                replies, steps = await self._transact(items, in_doubt=in_doubt, lock_ms=lock_ms)
             except CommitInDoubt as error:
                 last, in_doubt = error, True
                 if not error.again:
@@ -113,7 +118,7 @@ class Worker:
             except Exception as error:  # boundary: whatever a unit or the engine raised is sorted by kind
                 last = error
                 if len(items) > 1 and self._is_of_one(error, attempt):
-                    return [reply for item in items for reply in await self._answer([item], in_doubt=in_doubt)]
+                    return await self._one_by_one(items, in_doubt=in_doubt)
                 if not _may_pass(error):
                     break
             else:
@@ -123,6 +128,19 @@ class Worker:
             _log.error("unit.failed", exc_info=last)
         return [as_store_error(last, in_doubt=in_doubt)] * len(items)
 
+    async def _one_by_one(self, items: Sequence[Any], *, in_doubt: bool) -> list[Any]:
+        """The same, each item in a transaction of its own."""
+        loop = asyncio.get_running_loop()
+        left_ms, replies = self._config.lock_ms, []
+        for item in items:
+            began_ms = loop_ms(loop)
+            patience_ms = max(PATIENCE_LEAST_MS, left_ms // PATIENCE)
+            (reply,) = await self._answer([item], in_doubt=in_doubt, lock_ms=patience_ms)
+            if isinstance(reply, StoreError):
+                left_ms -= loop_ms(loop) - began_ms
+            replies.append(reply)
+        return replies
+
     def _is_of_one(self, error: BaseException, attempt: int) -> bool:
         """Whether the fault may be one item's, so that the others pass without it."""
         fault = classify(error)
@@ -130,13 +148,14 @@ class Worker:
             return False
         return fault in (Fault.RACE, Fault.BUG, Fault.LOCKED) or (fault is Fault.RETRY and attempt == TRIES - 1)
 
-    async def _transact(self, items: Sequence[Any], *, in_doubt: bool) -> tuple[list[Any], Steps]:
+    async def _transact(self, items: Sequence[Any], *, in_doubt: bool, lock_ms: int | None) -> tuple[list[Any], Steps]:
         connection = await self.open()
         steps = Steps(connection, self._mint)
         unit = self._units[type(items[0])]
         step = steps.look if self._mint is None else steps.answer
         try:
-            await connection.execute(BEGIN_READ if self._mint is None else BEGIN_WRITE)
+            begin = BEGIN_READ if self._mint is None else BEGIN_WRITE
+            await connection.execute(begin if lock_ms is None else f"{begin}; SET LOCAL lock_timeout = {lock_ms}")
             replies = replies_for(len(items), await drive_async(unit(items, self._env), step))
             if in_doubt:
                 # The rows it found as its own may be on this server's disk alone: wait for them as for new ones.

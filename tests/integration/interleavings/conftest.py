@@ -1,10 +1,11 @@
-"""Two gateways on one PostgreSQL database, and short ways to ask them things."""
+"""Two gateways on one PostgreSQL database, the second in a process of its own, and short ways to ask them things."""
 
 import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -16,35 +17,36 @@ from gateway.core.env import Env
 from gateway.store.migrations import upgrade
 from gateway.store.postgres.config import PostgresConfig
 from gateway.store.postgres.store import PostgresStore
+from tests.integration.interleavings.frames import Plan, Worker
+from tests.integration.interleavings.remote import Processes, Remote
 from tests.stand.billers import ACME, METERS
 from tests.stand.house import UNITS_OF_THE_HOUSE, YEAR_MS, House, code, keyid
+from tests.stand.postgres import PostgresServer
 
+_numbers = itertools.count(1)
 T = TypeVar("T")
 
 
 class Asker(House):
     """The house's ways of making items, by the real clock and without a book of its own."""
 
-    def __init__(self) -> None:
-        self.env = Env(zone=ZoneInfo("Asia/Shanghai"), manifests={"acme": ACME, "meters": METERS})
+    def __init__(self, env: Env | None = None) -> None:
+        self.env = env or Env(zone=ZoneInfo("Asia/Shanghai"), manifests={"acme": ACME, "meters": METERS})
         self.random = random.Random(7)
         self._counter = itertools.count(1)
         self.now = int(time.time() * 1000)
 
 
 class Gateways:
-    """Stores `one` and `two` are two gateways: pools of their own, nothing shared but the database."""
+    """Store `one` is here, `two` is another process: nothing shared but the database."""
 
-    def __init__(self, dsn: str) -> None:
-        self.dsn, self.make = dsn, Asker()
+    def __init__(self, dsn: str, processes: Processes, env: Env | None = None, worker: Worker | None = None) -> None:
+        self.dsn, self.make = dsn, Asker(env)
         host, _, name = dsn.rpartition("@")[2].partition("/")
         self.config = PostgresConfig(hosts=(host,), database=name, user="postgres", connections=2, readers=1)
-        self.one, self.two = self.store(), self.store()
-
-    def store(self, **changes: Any) -> PostgresStore:
-        """One more gateway."""
-        values = {name: getattr(self.config, name) for name in PostgresConfig.__struct_fields__}
-        return PostgresStore(PostgresConfig(**(values | changes)), UNITS_OF_THE_HOUSE, self.make.env)
+        self.one = PostgresStore(self.config, UNITS_OF_THE_HOUSE, self.make.env)
+        self.two = Remote(processes, Plan(config=self.config, env=self.make.env, worker=worker))
+        self.both: tuple[Any, Any] = (self.one, self.two)
 
     async def found(self) -> None:
         """Prices, two stations, their money."""
@@ -92,16 +94,42 @@ def need(reply: Any, kind: type[T]) -> T:
     return reply
 
 
-@pytest.fixture
-async def gateways(postgres_dsn: str) -> AsyncIterator[Gateways]:
-    """Two gateways on a book with two stations."""
-    await asyncio.to_thread(upgrade, postgres_dsn)
-    found = Gateways(postgres_dsn)
-    await found.one.open()
-    await found.two.open()
-    await found.found()
-    try:
+@asynccontextmanager
+async def opened(
+    dsn: str, processes: Processes, env: Env | None = None, worker: Worker | None = None
+) -> AsyncIterator[Gateways]:
+    """Two gateways on a book with two stations. worker: the second one also calls billers."""
+    found = Gateways(dsn, processes, env, worker)
+    async with AsyncExitStack() as stack:
+        # A process takes its time to start: it does so while the other founds the book.
+        stack.push_async_callback(found.two.close)
+        starting = asyncio.ensure_future(found.two.open())
+        await found.one.open()
+        stack.push_async_callback(found.one.close)
+        await asyncio.gather(starting, found.found())
         yield found
-    finally:
-        await found.one.close()
-        await found.two.close()
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[Processes]:
+    """Processes for gateways; none outlives the tests."""
+    found = Processes()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+async def database(postgres: PostgresServer) -> AsyncIterator[str]:
+    """A database with tables, for one test."""
+    template = await asyncio.to_thread(postgres.template, "interleavings", upgrade)
+    name = f"interleaving_{next(_numbers)}"
+    dsn = await asyncio.to_thread(postgres.create_database, name, template)
+    yield dsn
+    await asyncio.to_thread(postgres.drop_database, name)
+
+
+@pytest.fixture
+async def gateways(database: str, processes: Processes) -> AsyncIterator[Gateways]:
+    """Two gateways that sell what the house sells."""
+    async with opened(database, processes) as found:
+        yield found

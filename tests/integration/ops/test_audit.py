@@ -134,6 +134,11 @@ CORRUPTIONS: dict[str, tuple[tuple[str, ...], set[str]]] = {
          + OF % "unknown",),
         {"open-payment-once"},
     ),
+    "two confirmations of one set": (
+        ("UPDATE payments SET confirmed_repeat = 1, confirmed_beside = 'another', biller_account ="
+         " (SELECT biller_account FROM payments " + OF % "reserved" + ") " + OF % "unknown",),
+        {"open-payment-once"},
+    ),
     "a posting on no day": (
         ("UPDATE transactions SET posting_date = '2027-01-01' " + OF % "success" + " AND recipe = 'R05'",),
         {"dates"},

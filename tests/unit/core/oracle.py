@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import combinations
 
 from contracts.states import HOLDING, OPEN, OrderKind, OrderState, State
 from gateway.core import rows
@@ -16,7 +17,8 @@ BOOKED = (State.SUCCESS, State.PAID_WAIT_WRITE, State.WRITTEN, State.WRITE_FAILE
 
 def violations(house: House) -> list[str]:
     """Every violation as a sentence; empty when all is well."""
-    return [*_postings(house), *_balances(house), *_payments(house), *_orders(house), *_keys(house), *_told(house)]
+    asked = (_postings, _balances, _payments, _orders, _repeats, _keys, _told)
+    return [violation for ask in asked for violation in ask(house)]
 
 
 def _postings(house: House) -> Iterator[str]:
@@ -132,6 +134,19 @@ def _orders(house: House) -> Iterator[str]:
         yield from _order_rows(orders, attempts, busy)
     yield from (f"M7 {place}: {count} open, unconfirmed" for place, count in unconfirmed.items() if count > 1)
     yield from (f"{place}: {count} calls in flight" for place, count in busy.items() if count > 1)
+
+
+def _repeats(house: House) -> Iterator[str]:
+    """Of two that have been open since they were taken, one was confirmed beside the other (M7)."""
+    open_ = defaultdict(list)
+    for payment in house.rows_of(rows.Payment):
+        if State(payment.state) in HOLDING and payment.kind != OrderKind.REFUND:
+            open_[payment.biller, payment.biller_account, payment.amount_fen].append(payment)
+    for found in open_.values():
+        for one, other in combinations(found, 2):
+            named = f"{one.confirmed_beside},{other.confirmed_beside}"
+            if one.gateway_serial not in named and other.gateway_serial not in named:
+                yield f"M7 {one.gateway_serial} and {other.gateway_serial}: open, neither confirmed beside the other"
 
 
 def _order_rows(

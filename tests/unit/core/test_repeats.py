@@ -1,16 +1,23 @@
 """M7: one open payment per account and amount, from any station, unless the operator confirms the very one."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.core import items, rows
+from gateway.core.env import Env
+from gateway.core.steps import Read, Step, Work
+from gateway.core.units import UNITS
 from gateway.store.port import LostRace
-from tests.stand.house import House
+from gateway.store.sqlite.engine import SqliteEngine
+from tests.stand.house import UNITS_OF_THE_HOUSE, House
 from tests.unit.core.cohort import PLACES, bring
 from tests.unit.core.oracle import violations
 
 AGAIN: dict[str, Any] = {"biller_account": "20000", "amount_fen": 1_000}
+PLACE = ("acme", "20000", 1_000)
 OPEN_PLACES = ("RESERVED", "SENT", "UNKNOWN", "REVERSING", "CANCELLING")
 
 
@@ -72,6 +79,51 @@ def test_m7_there_is_nothing_to_confirm_any_more(house: House) -> None:
     token = refused(house).repeat_token
     house.settle(payment)
     assert refused(house, confirm_repeat=token).repeat_token is None
+
+
+def spy(house: House, change: Callable[[Step, Any], Any]) -> list[str]:
+    """From now on acceptances get changed answers from the book; the names of what they read."""
+    asked: list[str] = []
+
+    def accept(asks: Sequence[Any], env: Env) -> Work[list[items.Reply]]:
+        work = UNITS[items.Accept](asks, env)
+        answer = None
+        while True:
+            try:
+                step = work.send(answer)
+            except StopIteration as end:
+                return list(end.value)
+            if isinstance(step, Read):
+                asked.append(step.query)
+            answer = change(step, (yield step))
+
+    units = replace(UNITS_OF_THE_HOUSE, units={**UNITS, items.Accept: accept})
+    house.engine.close()
+    house.engine = SqliteEngine(house.path, units, house.env, now_ms=lambda: house.now)
+    house.engine.open()
+    return asked
+
+
+def test_m7_only_a_confirmation_locks_and_before_the_open_payments_are_read(house: House) -> None:
+    """A payment that confirms nothing must not pay for it."""
+    asked = spy(house, lambda _, answer: answer)
+    house.pay(**AGAIN)
+    token = refused(house).repeat_token
+    assert "payments_open_locked" not in asked
+    house.ask(house.accept(confirm_repeat=token, **AGAIN), items.Taken)
+    lock, read = asked.index("payments_open_locked"), len(asked) - asked[::-1].index("payments_open") - 1
+    assert max(at for at, query in enumerate(asked) if query == "balances_locked") < lock < read
+
+
+def test_m7_what_is_not_held_is_not_confirmed(house: House) -> None:
+    """A payment opened again between the lock and the look (a cancel) may end at any moment: nobody confirms it."""
+    house.pay(**AGAIN)
+    token = refused(house).repeat_token
+    spy(house, lambda step, answer: [] if step == Read("payments_open_locked", [PLACE]) else answer)
+    assert refused(house, confirm_repeat=token).repeat_token == token
+    house.reopen()
+    payment = house.ask(house.accept(confirm_repeat=token, **AGAIN), items.Taken).payment
+    assert payment.confirmed_beside == house.rows_of(rows.Payment)[0].gateway_serial
 
 
 def test_m7_the_index_is_the_last_line(house: House) -> None:

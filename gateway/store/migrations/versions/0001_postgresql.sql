@@ -139,6 +139,7 @@ CREATE TABLE payments (
   tariff_version TEXT NOT NULL,
   commission_version TEXT NOT NULL,
   confirmed_repeat BIGINT NOT NULL,
+  confirmed_beside TEXT,
   query_token TEXT,
   params TEXT NOT NULL,
   cash_received_fen BIGINT,
@@ -548,3 +549,18 @@ CREATE TRIGGER records_set_once BEFORE UPDATE OF day, position, chain ON records
 CREATE TRIGGER idempotency_keys_no_delete BEFORE DELETE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER idempotency_keys_no_truncate BEFORE TRUNCATE ON idempotency_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE FUNCTION refuse_unseen_rival() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (
+    SELECT 1 FROM fresh f CROSS JOIN LATERAL (
+      SELECT p.gateway_serial FROM payments p WHERE p.biller = f.biller AND p.biller_account = f.biller_account
+        AND p.amount_fen = f.amount_fen AND p.state IN ('CANCELLING', 'PAID_WAIT_WRITE', 'RESERVED', 'REVERSING', 'SENT', 'UNKNOWN', 'WRITE_FAILED') AND p.kind <> 'REFUND') rival
+    WHERE f.confirmed_repeat = 0 AND f.state IN ('CANCELLING', 'PAID_WAIT_WRITE', 'RESERVED', 'REVERSING', 'SENT', 'UNKNOWN', 'WRITE_FAILED') AND f.kind <> 'REFUND' AND rival.gateway_serial <> f.gateway_serial
+  ) THEN
+    RAISE EXCEPTION 'a payment of this account and amount is open' USING ERRCODE = 'unique_violation';
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER payments_rivals AFTER INSERT ON payments REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION refuse_unseen_rival();

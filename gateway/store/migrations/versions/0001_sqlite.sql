@@ -150,6 +150,7 @@ CREATE TABLE payments (
   tariff_version TEXT NOT NULL,
   commission_version TEXT NOT NULL,
   confirmed_repeat INTEGER NOT NULL,
+  confirmed_beside TEXT,
   query_token TEXT,
   params TEXT NOT NULL,
   cash_received_fen INTEGER,
