@@ -39,7 +39,7 @@ unit: $(VENV)/.installed-dev ## unit and architecture tests
 bench: $(VENV)/.installed-dev ## measure the budgets
 	$(PY) -m tests.bench $(ARGS)
 
-soak: $(VENV)/.installed-dev ## the long runs
+soak: $(VENV)/.installed-dev ## the long runs, and every property with thousands of examples
 	$(PY) -m pytest tests -m soak --timeout 0 $(ARGS)
 
 $(PY):

@@ -1,7 +1,9 @@
 """`bianmin`: one group of commands, each imported only when it is used (design s2, s9)."""
 
+import io
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 import click
@@ -72,6 +74,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         # A command's own return value is no exit code; it speaks through ctx.exit() and exceptions.
         code = bianmin.main(args=None if argv is None else list(argv), prog_name="bianmin", standalone_mode=False)
+    except click.UsageError as wrong:
+        told = io.StringIO()
+        wrong.show(told)
+        names = wrong.ctx.command_path.split() if wrong.ctx else ()
+        click.echo(_untold(told.getvalue(), sys.argv[1:] if argv is None else argv, names), nl=False, err=True)
+        return wrong.exit_code
     except click.ClickException as wrong:
         wrong.show()
         return wrong.exit_code
@@ -85,6 +93,22 @@ def run(argv: Sequence[str] | None = None) -> int:
         click.echo(f"bianmin: {line}", err=True)
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _untold(text: str, words: Sequence[str], names: Collection[str]) -> str:
+    """A usage error without what was typed: it may be an account, a name, a token, and what cron mails is kept.
+
+    Told are options, the command's own names, and a word of letters where a command was meant.
+    """
+    head, mark, error = text.partition("Error: ")
+    typo = error.startswith("No such command")
+    options = {word.partition("=")[0].lstrip("-") for word in words if word.startswith("-")}
+    values = {word.partition("=")[2] if word.startswith("-") else word for word in words} - set(names)
+    for value in sorted(values | options, key=len, reverse=True):
+        letters = value.isascii() and value.replace("-", "").isalpha()
+        if len(value) > 1 + value.isascii() and not (letters and (typo or value in options)):
+            error = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "***", error)
+    return head + mark + error
 
 
 def main() -> None:

@@ -3,9 +3,10 @@
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
@@ -168,6 +169,8 @@ def _convert(file: Path, raw: Any, kind: type[Any], prefix: str) -> Any:
         return msgspec.convert(raw, kind, dec_hook=path_of)
     except msgspec.ValidationError as wrong:
         key, expected = _place(str(wrong), prefix)
+        if expected == _LISTED:
+            expected = _values_of(kind, key.rpartition(".")[2])
         raise ConfigError(file, key, expected or _known(kind, raw, key.removeprefix(prefix).strip("."))) from wrong
 
 
@@ -183,7 +186,9 @@ _CHOICES = {
     "store.engine": "sqlite or postgresql",
     "bus.driver": "embedded",
     "log.level": "debug, info, warning, error",
+    "store.tls": "off, prefer, require or verify",
 }
+_LISTED = "one of its listed values"
 _MISSING = re.compile(r"Object missing required field `(.+?)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`")
 _OWN = re.compile(r"(?:(?P<key>[\w.]+): )?expected (?P<form>.+)", re.DOTALL)
@@ -203,9 +208,16 @@ def _place(text: str, prefix: str) -> tuple[str, str]:
     if found := _OWN.fullmatch(detail):
         own = found["key"] or ""
         return (own if prefix and own.startswith(prefix) else _join(place, own)), found["form"]
-    if place in _CHOICES:
-        return place, _CHOICES[place]
+    if place in _CHOICES or detail.startswith("Invalid enum value"):
+        return place, _CHOICES.get(place, _LISTED)
     return place, detail[:1].lower() + detail[1:] if detail.startswith("Expected") is False else detail[9:]
+
+
+def _values_of(kind: type[Any], field: str) -> str:
+    listed = get_type_hints(kind).get(field)
+    if isinstance(listed, type) and issubclass(listed, StrEnum):
+        return f"one of {', '.join(listed)}"
+    return _LISTED
 
 
 def _known(kind: type[Any], raw: Any, key: str) -> str:

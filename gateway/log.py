@@ -1,5 +1,7 @@
 """Log lines: JSON on stderr, a closed set of events and keys, nothing secret and no account number (style s8).
 
+Each key has a rule: a form, a list, a whole number, or text that shows only words of ours.
+
 Our own code calls `logger()`; modules that use the standard library's logging under `bianmin.` go the same way. In
 tests a foreign event or key raises LogRefused; in production the line is replaced by `log.refused` and counted.
 """
@@ -7,16 +9,20 @@ tests a foreign event or key raises LogRefused; in production the line is replac
 import logging
 import re
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, cast
 
 import msgspec
 
+from contracts.breaker import BreakerState
 from contracts.serials import SERIAL_PATTERN
+from contracts.states import State
 from gateway.clock import SystemClock
+from gateway.log_text import HIDDEN, shown
 
 if "rich" in sys.modules:
     import structlog
@@ -28,13 +34,9 @@ else:
     finally:
         del sys.modules["rich"]
 
-KEYS = frozenset(
-    "event level timestamp trace_id institution_code terminal_id biller gateway_serial attempt state_from state_to"
-    " outcome amount_fen elapsed_ms cause".split()
-)
 EVENTS = frozenset(
     # the process
-    "serve.started serve.draining store.busy store.full store.failed request.failed log.refused"
+    "serve.started serve.draining process.failed store.busy store.full store.failed request.failed log.refused"
     " library.spoke"
     # payments
     " pay.accepted pay.refused pay.ended question.answered notice.failed evidence.judged sweep.ended"
@@ -43,29 +45,14 @@ EVENTS = frozenset(
     " unit.redone unit.failed worker.failed writer.died checkpoint.failed frame.refused peer.dropped listener.failed"
     " certificate.unreadable".split()
 )
-_IDS: Mapping[str, re.Pattern[str]] = {
-    "trace_id": re.compile(r"[A-Za-z0-9_-]{1,64}"),
-    "institution_code": re.compile(r"[A-Za-z0-9]{1,20}"),
-    "terminal_id": re.compile(r"[A-Za-z0-9_-]{1,32}"),
-    "gateway_serial": re.compile(SERIAL_PATTERN),
-    "biller": re.compile(r"[a-z][a-z0-9_]{0,31}"),
-    "state_from": re.compile(r"[A-Z_]{1,32}"),
-    "state_to": re.compile(r"[A-Z_]{1,32}"),
-}
-_NUMBERS = frozenset({"attempt", "amount_fen", "elapsed_ms"})
-_SERIAL = SERIAL_PATTERN.strip("^$")
-# Ours may stand in a text as it is; any other run of five digits or more may be somebody's account.
-_DIGITS = re.compile(rf"(?P<ours>(?<![0-9A-Za-z]){_SERIAL}(?![0-9A-Za-z]))|(?P<run>[0-9]{{5,}})")
-_RUN = re.compile("[0-9]{5}")
-_AS_IT_IS = _NUMBERS | _IDS.keys() | {"event", "level", "timestamp"}
-_CAUSE_MAX = 1_000
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_STATES = frozenset[str]((*State, *BreakerState))
 _FRAMES = 8
 _encode = msgspec.json.Encoder().encode
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class LogRefused(Exception):
-    """A line with an event or key that is not in the closed set, or a value of the wrong kind."""
+    """A line with an event or key that is not in the closed set, or a value against its key's rule."""
 
 
 class Secret:
@@ -95,42 +82,60 @@ class Refusals:
 
 
 refusals = Refusals()
+_REFUSED = object()
+Rule = Callable[[Any], Any]
+"""What may be shown of a value, or _REFUSED."""
 
 
-def mask(text: str) -> str:
-    """The text with every run of five or more digits cut to its last four; our own serials stay."""
-    if _RUN.search(text) is None:
-        return text
-    return _DIGITS.sub(lambda found: found["ours"] or f"***{found['run'][-4:]}", text)
+def _form(pattern: str) -> Rule:
+    match = re.compile(pattern).fullmatch
+    return lambda value: value if isinstance(value, str) and match(value) else _REFUSED
 
 
-def check_line(line: Mapping[str, Any]) -> str | None:
-    """Why a line may not be written, or None."""
-    if line.get("event") not in EVENTS:
-        return "an event that is not in the list"
-    if not line.keys() <= KEYS:
-        unknown = sorted(line.keys() - KEYS)
-        return f"keys that are not in the list: {', '.join(map(mask, unknown))}"
-    for key, value in line.items():
-        if value is None:
-            continue
-        if key in _NUMBERS and type(value) is not int:
-            return f"{key} is no whole number"
-        form = _IDS.get(key)
-        if form is not None and not (isinstance(value, str) and form.fullmatch(value)):
-            return f"{key} has not its form"
-    return None
+def _one_of(values: Collection[str]) -> Rule:
+    return lambda value: value if isinstance(value, str) and value in values else _REFUSED
 
 
-def redact(line: Mapping[str, Any]) -> dict[str, Any]:
-    """What may be shown of a checked line: accounts cut, texts of bounded length; a Secret prints itself as ***."""
-    return {key: value if key in _AS_IT_IS else _shown(value) for key, value in line.items() if value is not None}
+def _number(value: Any) -> Any:
+    return value if type(value) is int else _REFUSED
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
+    """Text by its words, a whole number as it is (accounts, secrets and names are never numbers here), an exception by
+    its kind, its words and its place, a tuple by its members; of anything else only what kind of thing it is."""
+    if isinstance(value, str):
+        return shown(value)
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, BaseException):
+        return trace(value)
+    if isinstance(value, tuple):
+        return " ".join(_text(part) for part in value if part is not None)
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value)} bytes"
-    return mask(str(value)[:_CAUSE_MAX])
+    return HIDDEN if isinstance(value, Secret) else f"a {type(value).__name__}"
+
+
+RULES: Mapping[str, Rule] = {
+    "event": _one_of(EVENTS),
+    "level": _one_of({*_LEVELS, "critical"}),
+    "timestamp": _form(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]+)?Z"),
+    # We mint it: no header of a request gets in here.
+    "trace_id": _form("[0-9a-f]{32}"),
+    "institution_code": _form("[0-9]{1,14}"),
+    "terminal_id": _form("[A-Za-z0-9_-]{1,16}"),
+    "gateway_serial": _form(SERIAL_PATTERN),
+    "biller": _form("[a-z][a-z0-9_]{0,31}"),
+    "state_from": _one_of(_STATES),
+    "state_to": _one_of(_STATES),
+    "attempt": _number,
+    "amount_fen": _number,
+    "elapsed_ms": _number,
+    "outcome": _text,
+    "cause": _text,
+}
+"""Every key a line may have (style s8). None is for an account, a name or a secret; `outcome` and `cause`, the only
+ones that take text from elsewhere, show no other words than gateway.log_text's."""
 
 
 class Writer:
@@ -145,13 +150,25 @@ class Writer:
 
     def render(self, found: Mapping[str, Any]) -> str:
         """The text of one line, or of what says that it was refused."""
-        refused = check_line(found)
-        if refused is not None:
-            if self._strict:
-                raise LogRefused(f"{found.get('event')!r}: {refused}")
-            refusals.count += 1
-            found = {"event": "log.refused", "level": "error", "timestamp": found.get("timestamp"), "cause": refused}
-        return _encode(redact(found)).decode() + "\n"
+        line: dict[str, Any] = {}
+        for key, value in found.items():
+            if value is None:
+                continue
+            rule = RULES.get(key)
+            if rule is None or (told := rule(value)) is _REFUSED:
+                return self._refuse(key, found.get("timestamp"))
+            line[key] = told
+        if "event" not in line:
+            return self._refuse("event", found.get("timestamp"))
+        return _encode(line).decode() + "\n"
+
+    def _refuse(self, key: str, timestamp: object) -> str:
+        about = key if key in RULES else "another key"
+        if self._strict:
+            raise LogRefused(f"{about} is not in the list, or has not its form")
+        refusals.count += 1
+        line = {"event": "log.refused", "level": "error", "timestamp": timestamp, "cause": about}
+        return _encode(line).decode() + "\n"
 
 
 class _Sink:
@@ -178,20 +195,28 @@ class _Handler(logging.Handler):
         if ours:
             line |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
         else:
-            line["cause"] = f"{record.name}: {record.getMessage()}"
+            line["cause"] = _said(record)
         if record.exc_info and record.exc_info[1] is not None:
-            line["cause"] = " ".join(part for part in (line.get("cause"), trace(record.exc_info[1])) if part)
+            line["cause"] = (line.get("cause"), record.exc_info[1])
         self._writer.line(line)
+
+
+def _said(record: logging.LogRecord) -> str:
+    try:
+        return f"{record.name}: {record.getMessage()}"
+    except (TypeError, ValueError, KeyError):
+        return f"{record.name}: its arguments do not match"  # a library's slip must not become our fault
 
 
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
 
 
 def trace(error: BaseException) -> str:
-    """An exception in one line: kind, text, and where it was raised, innermost first; never a local value."""
+    """An exception in one line: kind, its text's words, where it was raised, innermost first; never a local value."""
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     places = [f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno}" for frame in reversed(frames)]
-    return f"{type(error).__name__}: {error} at {' < '.join(places)}"
+    told = f"{type(error).__name__}: {shown(str(error))}".removesuffix(": ")
+    return f"{told} at {' < '.join(places)}" if places else told
 
 
 def _stamp(moment: datetime) -> str:
@@ -206,13 +231,12 @@ def configure(level: str = "info", *, strict: bool = False, write: Callable[[str
     def finish(_logger: object, _method: str, line: MutableMapping[str, Any]) -> str:
         error = line.pop("exc_info", None)
         if isinstance(error, BaseException):
-            line["cause"] = trace(error)
+            line["cause"] = (line.get("cause"), error)
         line["timestamp"] = clock.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
         return writer.render(line)
 
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             finish,
         ],
@@ -226,6 +250,19 @@ def configure(level: str = "info", *, strict: bool = False, write: Callable[[str
     root.addHandler(_Handler(writer))
     root.setLevel(logging.WARNING)
     logging.getLogger("bianmin").setLevel(_LEVELS[level])
+
+
+def take_over() -> None:
+    """Let what Python itself would print on stderr (an exception nobody caught, a warning) become lines too."""
+    speaker = logging.getLogger("bianmin.process")
+
+    def failed(error: BaseException | None) -> None:
+        speaker.error("process.failed", exc_info=error)
+
+    sys.excepthook = lambda _kind, error, _trace: failed(error)
+    sys.unraisablehook = lambda found: failed(found.exc_value)
+    threading.excepthook = lambda found: failed(found.exc_value)
+    logging.captureWarnings(True)
 
 
 def logger() -> "structlog.typing.FilteringBoundLogger":

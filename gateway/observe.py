@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from contracts.breaker import BreakerState
 from contracts.clock import Clock
+from contracts.serials import is_serial
 from gateway.core.items import Answer, Granted, Judge, Judged, Question, Refusal, Swept, Taken
 from gateway.flow.answers import answered
 from gateway.flow.engine import FlowEngine
@@ -36,7 +37,9 @@ class Observer:
 
     def serving(self, ports: "Ports") -> None:
         """Listening."""
-        self._log.info("serve.started", cause=f"public {ports.public}, partner {ports.partner}, admin {ports.admin}")
+        # Numbers, not text: a text shows no more than four digits.
+        cause = ("public", ports.public, "partner", ports.partner, "admin", ports.admin)
+        self._log.info("serve.started", cause=cause)
 
     def draining(self) -> None:
         """A signal came: no new work."""
@@ -73,7 +76,7 @@ class Observer:
         self._alarms = alarms
         self.metrics.set_alarms(alarms)
         for kind in risen:
-            self._log.warning("alarm.raised", cause=f"{kind}: {alarms[kind]} not seen by anybody yet")
+            self._log.warning("alarm.raised", cause=(f"{kind}:", alarms[kind], "not seen by anybody yet"))
         async for page in snapshot.rows(_UNSEALED):
             for (oldest,) in page:
                 self.metrics.seal_lag.set(0 if oldest is None else max(0, now - int(oldest)) / 1000)
@@ -160,7 +163,7 @@ class Observer:
         for what, count in (("expired", swept.expired), ("overdue", swept.overdue)):
             if count:
                 self.metrics.swept.labels(what).inc(count)
-                self._log.warning("sweep.ended", cause=f"{count} {what}")
+                self._log.warning("sweep.ended", cause=(count, what))
 
     def sealed(self, count: int) -> None:
         """Records were chained."""
@@ -172,15 +175,15 @@ class Observer:
 
     def save_failed(self, biller: str, gateway_serial: str, error: Exception) -> None:
         """The book did not take evidence; it is tried again."""
-        self._fault("save.failed", error, biller=biller, cause_about=gateway_serial)
+        self._fault("save.failed", error, biller=biller, gateway_serial=gateway_serial)
 
     def adapter_failed(self, biller: str, gateway_serial: str, error: Exception) -> None:
         """An adapter raised: its bug, and the payment stays in doubt."""
-        self._fault("adapter.failed", error, biller=biller, cause_about=gateway_serial)
+        self._fault("adapter.failed", error, biller=biller, gateway_serial=gateway_serial)
 
     def chore_failed(self, chore: str, error: BaseException) -> None:
         """A background task failed."""
-        self._fault("chore.failed", error, cause_about=chore)
+        self._fault("chore.failed", error, about=chore)
 
     def _fault(
         self,
@@ -189,8 +192,9 @@ class Observer:
         *,
         biller: str | None = None,
         gateway_serial: str | None = None,
-        cause_about: str = "",
+        about: str | None = None,
     ) -> None:
         self.metrics.failures.labels(event).inc()
-        cause = f"{cause_about} {type(error).__name__}: {error}".strip()
-        self._log.error(event, biller=biller, gateway_serial=gateway_serial, cause=cause)
+        # It may be a notice's number (the partner's word) or a query token (it buys): only a serial of ours is told.
+        ours = gateway_serial if gateway_serial and is_serial(gateway_serial) else None
+        self._log.error(event, biller=biller, gateway_serial=ours, cause=(about, error))

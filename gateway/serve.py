@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 def command(shared: Shared, config_file: Path, role_text: str) -> None:
     """Run the gateway until SIGTERM or Ctrl-C, then drain: running calls end and are saved."""
     from gateway.config import build_env, check_roles
+    from gateway.flow.crash_points import VARIABLE, CrashPoints
 
     config = shared.load(config_file)
     check_roles(config, role_text.split(","))
+    CrashPoints(os.environ.get(VARIABLE))  # refused here, before any process is started
     env = build_env(config, shared.adapters)
     sys.exit(Serving(config, shared.adapters, env, shared.clock).run())
 
@@ -52,10 +54,11 @@ class Serving:
         from gateway.app import load_signing
         from gateway.config import SqliteStore
         from gateway.flow.closed_board import ClosedBoard
-        from gateway.log import configure
+        from gateway.log import configure, take_over
         from gateway.ops.desk import house_units
 
         configure(self._config.log.level)  # before the fork: the writer's lines obey the same rules
+        take_over()
         self._signing = load_signing(self._config)
         self._board = ClosedBoard(list(self._config.billers), self._clock)
         settings = self._config.store

@@ -1,41 +1,72 @@
 """What every test gets: no way out of this machine, none of the product's environment, printed seeds, PostgreSQL."""
 
 import os
+import random
 import re
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tests.stand import loopback
 from tests.stand.postgres import PostgresServer
 
-# print_blob: a failure prints the line that runs it again.
-settings.register_profile("fast", max_examples=50, deadline=None, print_blob=True)
-settings.register_profile(
-    "thorough",
-    max_examples=1000,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+SOAK = "soak"
+# A failure prints the line that runs it again (print_blob); the run's seed is in the header and beside a failure.
+# derandomize: said aloud, since hypothesis turns it on where it believes to be on a CI machine.
+# A busy machine is no defect: neither time per example nor time to draw one is judged.
+_COMMON: Any = {
+    "deadline": None,
+    "derandomize": False,
+    "print_blob": True,
+    "suppress_health_check": [HealthCheck.too_slow],
+}
+for _name, _examples in (("fast", 50), ("thorough", 1_000), (SOAK, 5_000)):
+    settings.register_profile(_name, max_examples=_examples, **_COMMON)
 
 _PRODUCT_ENVIRONMENT = re.compile(r"BIANMIN_.*|ENGINE|PG[A-Z]+|(?:HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
 _database_numbers = count(1)
 
 
-def pytest_configure() -> None:
-    """Before anything is imported by a test: the guard, and an environment that configures nothing."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything is imported by a test: the guard, an environment that configures nothing, profile and seed."""
     loopback.install()
+    settings.load_profile(_profile(config))
+    if config.option.hypothesis_seed is None:  # workers are handed the options, so all share one seed
+        config.option.hypothesis_seed = str(random.SystemRandom().getrandbits(32))
     for name in [name for name in os.environ if _PRODUCT_ENVIRONMENT.fullmatch(name)]:
         del os.environ[name]
 
 
-def pytest_report_header() -> str:
-    """The profile in force; each failing property prints its own seed."""
-    return f"hypothesis profile: {os.environ.get('HYPOTHESIS_PROFILE', 'fast')} (set HYPOTHESIS_PROFILE=thorough)"
+def _profile(config: pytest.Config) -> str:
+    return os.environ.get("HYPOTHESIS_PROFILE") or (SOAK if config.option.markexpr == SOAK else "fast")
+
+
+def _seed(config: pytest.Config) -> str:
+    return f"hypothesis profile: {_profile(config)}, seed: --hypothesis-seed={config.option.hypothesis_seed}"
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """The profile in force and the seed that plays this run again."""
+    return _seed(config)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The seed once more beside what failed."""
+    if terminalreporter.stats.get("failed"):
+        terminalreporter.write_line(_seed(config))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m soak` runs every property, with the examples of its profile."""
+    if settings.get_current_profile_name() == SOAK:
+        for item in items:
+            if is_hypothesis_test(getattr(item, "obj", None)):
+                item.add_marker(SOAK)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,13 @@
 """Every moment between two durable facts has a name, so that a test can stop the process there (design s3.5)."""
 
 import os
+import re
 import signal
 from collections import Counter
 from enum import StrEnum
+from pathlib import Path
+
+from gateway.config import ConfigError
 
 VARIABLE = "BIANMIN_CRASH_AT"
 """Environment variable of tests: `<point>` or `<point>:<n>`; the process kills itself at the n-th passing."""
@@ -28,13 +32,22 @@ class CrashPoint(StrEnum):
     SEAL_AFTER_COMMIT = "seal.after-commit"
 
 
+_FORM = re.compile(rf"({'|'.join(map(re.escape, CrashPoint))})(?::([1-9][0-9]{{0,5}}))?")
+_EXPECTED = f"POINT or POINT:N (its N-th passing), POINT one of {', '.join(CrashPoint)}"
+
+
 class CrashPoints:
-    """Kills this process with SIGKILL at the armed point; without one it does nothing."""
+    """Kills this process with SIGKILL at the armed point; without one it does nothing.
+
+    armed: what VARIABLE holds. Raises ConfigError for what has not its form.
+    """
 
     def __init__(self, armed: str | None) -> None:
-        name, _, nth = (armed or "").partition(":")
-        self._point = CrashPoint(name) if name else None
-        self._nth = int(nth or 1)
+        found = _FORM.fullmatch(armed) if armed else None
+        if armed and found is None:
+            raise ConfigError(Path("environment"), VARIABLE, _EXPECTED)
+        self._point = CrashPoint(found[1]) if found else None
+        self._nth = int(found[2] or 1) if found else 1
         self._passed: Counter[CrashPoint] = Counter()
 
     def reach(self, point: CrashPoint) -> None:

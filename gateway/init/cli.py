@@ -40,14 +40,41 @@ _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Pat
 @pass_shared
 def command(shared: Shared, /, folder: Path, **given: Any) -> None:
     """Make DIR: configuration, a pilot CA, a database and one station, ready to serve. Never overwrites."""
+    from gateway.config import ConfigError
     from gateway.init.make import applicant_of, make
     from gateway.init.text import summary
 
     plan = plan_of(folder, given)
     if (wrong := applicant_of(plan).wrong()) is not None:
         raise click.UsageError(wrong)
-    make(plan, shared.adapters, shared.clock.now())
+    try:
+        make(plan, shared.adapters, shared.clock.now())
+    except ConfigError as refused:
+        # The file that was refused is gone by now; the user wrote an option.
+        raise click.UsageError(f"{_option(refused.key, given)}: expected {refused.expected}") from refused
     click.echo(summary(plan, folder))
+
+
+_OPTIONS = {
+    "bureau.name": "--bureau",
+    "http.listen": "--listen",
+    "http.authorities": "--authority",
+    "http.admin_port": "--admin-port",
+    "http.partner_port": "--partner-port",
+    "http.tls_cert_file": "--tls-cert",
+    "http.tls_key_file": "--tls-key",
+    "http.tls_key_password_file": "--tls-key-password",
+    "store.hosts": "--host",
+    "store.database": "--database or --user",
+    "billers.telecom.base_url": "--telecom-url",
+}
+
+
+def _option(key: str, given: dict[str, Any]) -> str:
+    """The option that a key of the configuration was made from; the key itself where there is none."""
+    if key == "http.authorities" and not given["authority"]:
+        return "--listen, which is the authority too unless --authority is given"
+    return _OPTIONS.get(key, key)
 
 
 def plan_of(folder: Path, given: dict[str, Any]) -> "Plan":

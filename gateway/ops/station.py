@@ -108,8 +108,7 @@ async def deposit(shared: Shared, code: str, amount: str, config_file: Path, **g
     if not 1 <= fen <= DEPOSIT_MAX_FEN:
         raise click.UsageError(f"a deposit is between 0.01 and {Fen(DEPOSIT_MAX_FEN).to_yuan()} yuan")
     for name, text in given.items():
-        if not (0 < len(text) <= 64 and text.isprintable() and text == text.strip()):
-            raise click.UsageError(f"--{name}: 1 to 64 printable characters")
+        _check_text(name, text)
     item = Deposit(
         institution_code=code,
         amount_fen=fen,
@@ -125,23 +124,25 @@ async def deposit(shared: Shared, code: str, amount: str, config_file: Path, **g
 @group.command("suspend")
 @click.argument("code")
 @click.option("--reason", required=True, help="Told to the shop.")
+@click.option("--by", required=True, help="Who suspends it; kept with the reason.")
 @config_option
 @pass_shared
 @in_loop
-async def suspend(shared: Shared, code: str, reason: str, config_file: Path) -> None:
+async def suspend(shared: Shared, code: str, reason: str, by: str, config_file: Path) -> None:
     """Let a station take no new payments; what is open goes on."""
-    await _set_state(shared, config_file, code, "SUSPENDED", reason)
+    await _set_state(shared, config_file, code, "SUSPENDED", reason=reason, by=by)
 
 
 @group.command("resume")
 @click.argument("code")
 @click.option("--reason", default="", help="Kept with the station.")
+@click.option("--by", required=True, help="Who resumes it; kept with the reason.")
 @config_option
 @pass_shared
 @in_loop
-async def resume(shared: Shared, code: str, reason: str, config_file: Path) -> None:
+async def resume(shared: Shared, code: str, reason: str, by: str, config_file: Path) -> None:
     """Let a suspended station take payments again."""
-    await _set_state(shared, config_file, code, "ACTIVE", reason)
+    await _set_state(shared, config_file, code, "ACTIVE", reason=reason, by=by)
 
 
 @group.command("list")
@@ -204,10 +205,17 @@ def _fen(text: str) -> int:
     return amount
 
 
-async def _set_state(shared: Shared, config_file: Path, code: str, state: str, reason: str) -> None:
+def _check_text(name: str, text: str) -> None:
+    if not (0 < len(text) <= 64 and text.isprintable() and text == text.strip()):
+        raise click.UsageError(f"--{name}: 1 to 64 printable characters")
+
+
+async def _set_state(shared: Shared, config_file: Path, code: str, state: str, *, reason: str, by: str) -> None:
     from gateway.core.items import SetStation
 
-    kept = await _ask(shared, config_file, SetStation(institution_code=code, state=state, reason=reason))
+    _check_text("by", by)
+    told = f"{reason}（经办：{by}）"
+    kept = await _ask(shared, config_file, SetStation(institution_code=code, state=state, reason=told))
     click.echo(f"station {code} is {state}" + ("" if kept.count else " already"))
 
 

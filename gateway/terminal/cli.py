@@ -308,10 +308,12 @@ def _fate_json(fate: Fate) -> dict[str, Any]:
 def _amount(text: str) -> Fen:
     try:
         amount = Fen.from_yuan(text)
-        if not Fen(0) < amount <= AMOUNT_MAX:
-            raise ValueError("expected more than 0 and at most 100000000.00 yuan")
-    except ValueError as wrong:
-        _fail("金额不对，请写元，最多两位小数，如 123.45", str(wrong))
+    except ValueError:
+        amount = Fen(0)
+    if not Fen(0) < amount <= AMOUNT_MAX:
+        # What was typed is not repeated: where arguments are mixed up it is the account.
+        hint = "expected more than 0 and at most 100000000.00 yuan, with at most two decimals"
+        _fail("金额不对，请写元，最多两位小数，如 123.45", hint)
     return amount
 
 
@@ -326,7 +328,7 @@ def _params(given: tuple[str, ...]) -> dict[str, str]:
     for one in given:
         name, parted, value = one.partition("=")
         if not parted or name in values:
-            _fail("附加信息应写成 名称=值，每个名称一次", f"--param {one[:40]!r}: expected NAME=VALUE once each")
+            _fail("附加信息应写成 名称=值，每个名称一次", "--param: expected NAME=VALUE once each")
         values[name] = value
     return values
 

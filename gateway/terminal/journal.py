@@ -76,8 +76,9 @@ def read_events(raw: bytes, file: Path) -> tuple[list[Begun | Ended], int]:
         except msgspec.MsgspecError as wrong:
             if number == len(lines) and not unended:
                 break
+            # What the decoder says repeats the value that it could not read.
             raise JournalFault(
-                "终端流水文件已损坏，请联系邮政局，不要删除", f"{file}: line {number} is unreadable: {wrong}"
+                "终端流水文件已损坏，请联系邮政局，不要删除", f"{file}: line {number} is unreadable"
             ) from wrong
         whole += len(line) + 1
     return events, whole

@@ -290,7 +290,8 @@ def _checked(value: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as wrong:
-        raise ValueError(str(wrong)) from wrong
+        told = str(wrong)  # of a value that is in no list it repeats the value
+        raise ValueError("not one of the listed values" if told.startswith("Invalid enum value") else told) from wrong
 
 
 def _key(key: str | None) -> str | None:
@@ -300,7 +301,7 @@ def _key(key: str | None) -> str | None:
 
 def _serial(text: str) -> str:
     if not is_serial(text):
-        raise ValueError(f"not a gateway serial: {text[:40]!r}")
+        raise ValueError("not a gateway serial: expected 24 characters, the first eight a date")
     return text
 
 

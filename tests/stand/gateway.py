@@ -195,10 +195,15 @@ class Stand:
 
     # the gateway
 
-    def start(self, *, crash_at: str | None = None, full: bool = False) -> None:
-        """Start `serve` and wait until it answers; with crash_at it may die before it does."""
-        environment = {**os.environ, "BIANMIN_CRASH_AT": crash_at} if crash_at else dict(os.environ)
-        self.pid = self._start_full(environment) if full else self._fork(crash_at)
+    def start(
+        self, *, crash_at: str | None = None, full: bool = False, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start `serve` and wait until it answers; with crash_at it may die before it does.
+
+        environment: more variables for the real command (full).
+        """
+        more = {**(environment or {}), **({"BIANMIN_CRASH_AT": crash_at} if crash_at else {})}
+        self.pid = self._start_full({**os.environ, **more}) if full else self._fork(crash_at)
         until = time.monotonic() + READY_S
         while time.monotonic() < until:
             done, status = os.waitpid(self.pid, os.WNOHANG)

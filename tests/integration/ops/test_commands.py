@@ -1,6 +1,7 @@
 """`bianmin` as people use it: init, station, audit, config, db; clear lines and exit codes, no traceback."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import HELP, bianmin, run
-from gateway.config import find_adapters, load_config
+from gateway.config import ConfigError, find_adapters, load_config
+from gateway.flow.crash_points import CrashPoints
 from gateway.ops.audit import audit_sqlite
 from gateway.ops.enrol import Applicant, load_issuing
 from gateway.ops.files import check_files
@@ -90,17 +92,35 @@ def test_init_overwrites_nothing(made: Path, tmp_path: Path) -> None:
 
 
 def test_a_half_made_installation_is_removed(tmp_path: Path) -> None:
-    for arguments in (
-        ["--authority", "Capital.example"],
-        ["--engine", "postgresql", "--host", "127.0.0.1:1"],
-        ["--telecom-url", "ftp://x"],
-        ["--bureau", "x" * 65],
-    ):
-        code, _, said = call("init", str(tmp_path / "site"), *arguments)
-        assert code == 2, arguments
-        assert said.startswith("bianmin: ")
-        assert said.count("\n") == 1
-        assert not list(tmp_path.iterdir()), arguments
+    code, _, said = call("init", str(tmp_path / "site"), "--engine", "postgresql", "--host", "127.0.0.1:1")
+    assert code == 2
+    assert said.startswith("bianmin: ")
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--authority", "Capital.example"], "--authority: expected host[:port] in lower case"),
+        (["--authority", "x.example:80"], "--authority: expected no :80: the scheme's default port is left out"),
+        (["--listen", "0.0.0.0:8443"], "--listen: expected a loopback host while there are no TLS files"),
+        (["--listen", "8443"], "--listen: expected host:port"),
+        (["--listen", "127.0.0.1:99999"], "--listen: expected host:port"),
+        (["--plain-http", "--listen", "Shop:1"], "--listen, which is the authority too unless --authority is given:"),
+        (["--engine", "postgresql", "--host", "x"], "--host: expected host:port"),
+        (["--engine", "postgresql", "--host", "x:1", "--user", ""], "--database or --user: expected"),
+        (["--telecom-url", "ftp://x"], "--telecom-url: expected http(s)://host"),
+        (["--bureau", "x" * 65], "--bureau: expected 1 to 64 characters"),
+    ],
+)
+def test_init_names_the_option_that_is_wrong(arguments: list[str], told: str, tmp_path: Path) -> None:
+    """Not the key of a file that is gone by the time somebody reads it."""
+    code, _, said = call("init", str(tmp_path / "site"), *arguments)
+    assert code == 2
+    assert f"\nError: {told}" in said
+    assert str(tmp_path) not in said
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -198,10 +218,16 @@ async def test_files_go_when_the_book_refuses_and_stay_in_doubt(in_doubt: bool, 
 
 
 def test_suspend_and_resume(made: Path) -> None:
-    assert call("station", "suspend", CODE, "--reason", "检查", at=made)[1] == f"station {CODE} is SUSPENDED\n"
-    assert call("station", "suspend", CODE, "--reason", "检查", at=made)[1].endswith("SUSPENDED already\n")
-    assert call("station", "resume", CODE, at=made)[1] == f"station {CODE} is ACTIVE\n"
-    assert call("station", "resume", "460009", at=made)[0] == 1
+    suspend = ("station", "suspend", CODE, "--reason", "检查")
+    assert call(*suspend, at=made)[0] == 2, "nobody said so"
+    assert call(*suspend, "--by", "", at=made)[0] == call(*suspend, "--by", "李\n四", at=made)[0] == 2
+    assert call(*suspend, "--by", "0007", at=made)[1] == f"station {CODE} is SUSPENDED\n"
+    assert json.loads(call("station", "show", CODE, "--json", at=made)[1])["reason"] == "检查（经办：0007）"
+    assert call(*suspend, "--by", "0008", at=made)[1].endswith("SUSPENDED already\n")
+    assert call("station", "resume", CODE, "--by", "0008", at=made)[1] == f"station {CODE} is ACTIVE\n"
+    assert json.loads(call("station", "show", CODE, "--json", at=made)[1])["reason"] == "（经办：0008）"
+    assert call("station", "resume", CODE, at=made)[0] == 2
+    assert call("station", "resume", "460009", "--by", "0008", at=made)[0] == 1
     assert call("station", "show", "460009", at=made)[0] == 1
 
 
@@ -264,6 +290,66 @@ def test_a_wrong_password_file_is_named_by_its_key(tmp_path: Path) -> None:
     assert code == 2
     assert "keys.reply_key_file: expected" in said
     assert "geheimes-wort" not in said
+
+
+@pytest.mark.parametrize(
+    "armed", ["nope", "call.answered:", "call.answered:0", "call.answered:x", "CALL.ANSWERED", ":1"]
+)
+def test_a_crash_point_that_does_not_exist(armed: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^environment: BIANMIN_CRASH_AT: expected POINT or POINT:N .* call\.answered,"
+    ):
+        CrashPoints(armed)
+
+
+def test_serve_refuses_it_before_anything_is_started(made: Path) -> None:
+    words = [
+        sys.executable,
+        "-c",
+        "from gateway.cli import main; main()",
+        "serve",
+        "--config",
+        str(made / "bianmin.toml"),
+    ]
+    environment = {**os.environ, "BIANMIN_CRASH_AT": "nope"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("bianmin: environment: BIANMIN_CRASH_AT: expected POINT or POINT:N")
+    assert not (made / "var" / "bianmin.db.sock").exists()
+
+
+def test_a_bug_at_the_start_of_serve_is_a_line_of_the_log(made: Path) -> None:
+    """Python's own traceback would show whatever the exception's text holds."""
+    script = (
+        "import sys, gateway.app\nfrom gateway.cli import main\n"
+        "def broken(config): raise LookupError('no account 13805791357')\n"
+        "gateway.app.load_signing = broken\nsys.argv[1:] = ['serve', '--config', sys.argv[1]]\nmain()"
+    )
+    words = [sys.executable, "-c", script, str(made / "bianmin.toml")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    told = json.loads(line)
+    assert told["event"] == "process.failed"
+    assert told["cause"].startswith("LookupError: no account *** at <string>:3 < gateway/serve.py:")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["stauts"], "No such command 'stauts'"),
+        (["13805791357"], "No such command '***'"),
+        (["init", "x", "--engine", "oracle"], "'--engine': '***' is not one of 'sqlite', 'postgresql'"),
+        (["init", "x", "--engin", "1"], "No such option '--engin'"),
+        (["init", "x", "--KD0012345A"], "No such option '--***'"),
+        (["station", "deposit", CODE, "12.345", "--voucher", "V", "--outlet", "O", "--by", "B"], "in yuan: '***'; exp"),
+        (["station", "deposit", CODE, "1", "--voucher", "V"], "Missing option '--outlet'"),
+    ],
+)
+def test_a_usage_error_repeats_no_value(words: list[str], told: str) -> None:
+    code, _, said = call(*words)
+    assert code == 2
+    assert told in said
 
 
 def test_our_own_bugs_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

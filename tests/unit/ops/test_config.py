@@ -144,6 +144,21 @@ def test_an_error_repeats_no_value(tmp_path: Path, adapters: Mapping[str, Adapte
         assert canary not in str(caught.value)
 
 
+def test_a_value_outside_its_list_is_not_repeated_but_the_list_is_told(
+    tmp_path: Path, adapters: Mapping[str, Adapter]
+) -> None:
+    canary = "13805791357"
+    sign_type = SQLITE.replace("agent_no", f'sign_type = "{canary}", agent_no', 1)
+    for text, told in (
+        (postgres_text().replace("connections = 4", f'tls = "{canary}"', 1), "store.tls: expected off, prefer, "),
+        (sign_type, "billers.telecom.sign_type: expected one of HMAC-SHA256, MD5"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_config(write(tmp_path, text), adapters)
+        assert told in str(caught.value)
+        assert canary not in str(caught.value)
+
+
 def test_postgres_errors(tmp_path: Path, adapters: Mapping[str, Adapter]) -> None:
     for was, now, key in (
         ('hosts = ["pg-1.example:5432"]', "hosts = []", "store.hosts"),
