@@ -42,6 +42,7 @@ from tests.integration.http.shops import Shop
 from tests.stand.ports import free_port
 
 READY_S = 20.0
+SETTLE_S = 240.0
 STATION = "33078200017"
 SECRET = "Tel-Test-Secret-01-0123456789abcdef"
 CALL_DEADLINE_S = 3
@@ -322,9 +323,10 @@ class Stand:
         ((count,),) = self.sql("SELECT count(*) FROM payments WHERE final_at IS NULL")
         return int(count)
 
-    def settle(self, seconds: float) -> None:
-        """Wait until every payment is final."""
-        until = time.monotonic() + seconds
+    def settle(self) -> None:
+        """Wait until every payment is final: a question that a busy machine lost is asked again one and two minutes
+        later."""
+        until = time.monotonic() + SETTLE_S
         while self.undecided():
             assert time.monotonic() < until, self.sql(
                 "SELECT gateway_serial, state, in_doubt_since FROM payments WHERE final_at IS NULL"

@@ -14,7 +14,7 @@ import pytest
 from tests.stand.gateway import SECRET, Stand, burst
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_sigterm_lets_running_calls_end_and_saves_them(tmp_path: Path) -> None:
     """Twelve calls take a second each; the gateway is told to stop in their middle and ends with none in flight."""
     with Stand(tmp_path) as stand:
@@ -32,13 +32,13 @@ def test_sigterm_lets_running_calls_end_and_saves_them(tmp_path: Path) -> None:
         assert sent > 0
         stand.control("faults", {"faults": []})
         stand.start()
-        stand.settle(40)
+        stand.settle()
         stand.stop()
         stand.check()
         assert len([state for state in told.values() if state]) >= sent
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_metrics_and_logs_tell_what_happened_and_nothing_secret(tmp_path: Path) -> None:
     """The canary: no account number, no partner secret, no key in any line; the counters agree with the book."""
     with Stand(tmp_path) as stand:
@@ -46,7 +46,7 @@ def test_metrics_and_logs_tell_what_happened_and_nothing_secret(tmp_path: Path) 
         stand.control("faults", {"faults": [{"on": "topup/order", "kind": "garbage", "times": 3}]})
         stand.start()
         asyncio.run(burst(stand.shop(), 10))
-        stand.settle(40)
+        stand.settle()
         with urllib.request.urlopen(f"http://127.0.0.1:{stand.admin}/metrics", timeout=5) as reply:
             page = reply.read().decode()
         stand.stop()

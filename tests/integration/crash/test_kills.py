@@ -36,7 +36,7 @@ def kill_loop(stand: Stand, kills: int, *, full: bool) -> None:
         ((calls,),) = stand.sql("SELECT count(*) FROM orders WHERE in_flight = 1")
         assert calls <= IN_FLIGHT
     stand.start(full=full)
-    stand.settle(90)
+    stand.settle()
     stand.stop()
     stand.check()
     final = dict(stand.sql("SELECT idempotency_key, state FROM payments"))
