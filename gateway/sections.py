@@ -81,6 +81,8 @@ class Http(Section, frozen=True, kw_only=True):
             _need(_AUTHORITY.fullmatch(authority), "authorities", "host[:port] in lower case")
         _within("admin_port", self.admin_port, 0, 65_535)
         _within("partner_port", self.partner_port, 0, 65_535)
+        ports = [port for port in (self.port, self.partner_port, self.admin_port) if port]
+        _need(len(set(ports)) == len(ports), "admin_port", "another port than listen's and partner_port's")
         both = (self.tls_cert_file is None) == (self.tls_key_file is None)
         _need(both, "tls_key_file", "tls_cert_file and tls_key_file together, or neither")
         _need(

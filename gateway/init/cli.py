@@ -89,6 +89,8 @@ def plan_of(folder: Path, given: dict[str, Any]) -> "Plan":
         raise click.UsageError(f"--fee: {wrong}") from wrong
     if fee < Fen(0):
         raise click.UsageError("--fee: not negative")
+    if given["staff"][0].strip() == given["staff"][1].strip():
+        raise click.UsageError("--staff: two people, who never approve their own work")
     billers, secrets = telecom(given["telecom_url"])
     store, more = _store(given)
     return Plan(

@@ -50,6 +50,8 @@ class WriterProcess:
         """
         if len(os.fsencode(socket_path(self.path).name)) > SOCKET_NAME_MAX:
             raise StoreRefused(f"the name of the database is too long for a socket beside it: {self.path.name}")
+        if not self.path.exists():  # before anything is made beside it
+            raise StoreRefused(f"there is no database at {self.path}: run `bianmin db upgrade`")
         # The child holds one end of this pipe: what it says when it is ready, and its end when it ends.
         life_in, life_out = os.pipe()
         control_in, control_out = os.pipe()

@@ -280,6 +280,12 @@ def test_errors_are_one_line(tmp_path: Path, made: Path) -> None:
     assert (code, said.count("\n")) == (2, 1)
     assert "keys.root_cert_file: expected" in said
     assert call("unknown-command")[0] == 2
+    serving = text.replace('"keys/', f'"{made}/keys/').replace('"secrets/', f'"{made}/secrets/')
+    (tmp_path / "bianmin.toml").write_text(serving.replace("var/bianmin.db", "absent.db"))
+    code, _, said = call("serve", at=tmp_path)
+    assert (code, said.count("\n")) == (2, 1)
+    assert "no database at" in said
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bianmin.toml"], "nothing is left beside it"
 
 
 def test_a_wrong_password_file_is_named_by_its_key(tmp_path: Path) -> None:
@@ -340,6 +346,7 @@ def test_a_bug_at_the_start_of_serve_is_a_line_of_the_log(made: Path) -> None:
         (["stauts"], "No such command 'stauts'"),
         (["13805791357"], "No such command '***'"),
         (["init", "x", "--engine", "oracle"], "'--engine': '***' is not one of 'sqlite', 'postgresql'"),
+        (["init", "x", "--staff", "甲", "甲"], "--staff: two people"),
         (["init", "x", "--engin", "1"], "No such option '--engin'"),
         (["init", "x", "--KD0012345A"], "No such option '--***'"),
         (["station", "deposit", CODE, "12.345", "--voucher", "V", "--outlet", "O", "--by", "B"], "in yuan: '***'; exp"),

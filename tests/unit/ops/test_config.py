@@ -113,6 +113,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         "keys.archive_key_file",
         "together",
     ),
+    "one port twice": ("admin_port = 9090", "admin_port = 8443", "http.admin_port", "another port"),
     "TOML": ("bureau = {", "bureau = {{", "", "TOML"),
 }
 
