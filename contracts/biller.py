@@ -201,13 +201,19 @@ class FetchesRecon(Protocol):
     async def fetch_recon(self, day: date) -> ReconFile | NoReconFile: ...
 
 
+def no_text(service: str, resp_code: str) -> str | None:
+    """Of an adapter that has no words of its own: always None."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
     """What the entry point `bianmin.adapters:<name>` holds.
 
     config_type: a frozen msgspec struct, read from `billers.<name>` of the configuration.
     build(config, clock): opens nothing. simulator: module with `main(argv) -> None`, run by `bianmin sim <name>`.
-    texts: (service, resp_code) -> shop text in Simplified Chinese, or None where only the reason's text applies.
+    shop_text: (service, resp_code) -> shop text in Simplified Chinese, or None where only the reason's text applies.
+    undo_text: the same for the code a reversal or cancel was refused with.
     """
 
     manifest: Manifest
@@ -215,3 +221,4 @@ class Adapter:
     build: Callable[[Any, Clock], Biller]
     simulator: str
     shop_text: Callable[[str, str], str | None]
+    undo_text: Callable[[str, str], str | None] = no_text

@@ -130,6 +130,7 @@ class App:
             issuing=self._signing.issuing,
             root=self._signing.root,
             shop_text=lambda biller, service, code: adapters[biller].shop_text(service, code),
+            undo_text=lambda biller, service, code: adapters[biller].undo_text(service, code),
             waiters=self._waiters,
             closed_for_s=engine.closed_for_s if engine else self._board.closed_for_s,
             ready=self._not_ready,

@@ -1,6 +1,6 @@
 """The telecom top-up and bill platform (通信缴费充值平台): entry point `telecom`.
 
-Importing it is cheap: the HTTP client and the code table are loaded by the first build() or shop_text().
+Importing it is cheap: the HTTP client and the code table are loaded by the first build() or text.
 """
 
 from functools import cache
@@ -42,11 +42,18 @@ def shop_text(service: str, resp_code: str) -> str | None:
     return None
 
 
+def undo_text(service: str, resp_code: str) -> str | None:
+    """What to tell the shop about the code of a refused reversal; one table for all services."""
+    row = load_table().find("reverse", resp_code)
+    return row.shop_text or None if row is not None else None
+
+
 ADAPTER = Adapter(
     manifest=MANIFEST,
     config_type=Config,
     build=build,
     simulator="adapters.telecom.simulator",
     shop_text=shop_text,
+    undo_text=undo_text,
 )
 """The entry point `bianmin.adapters:telecom`."""

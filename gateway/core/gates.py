@@ -168,7 +168,11 @@ class Gates:
         if not rivals:
             if item.confirm_repeat is None:
                 return None
-            return Refusal(slug="repeat-in-doubt", detail="There is nothing to confirm any more: pay without it.")
+            return Refusal(
+                slug="repeat-in-doubt",
+                detail="There is nothing to confirm any more: look what became of it, then pay without confirmation.",
+                shop_text="原待查的一笔已有结果，请先查询那一笔；如需再缴，请不带确认重新提交",
+            )
         token = repeat_token(station, rivals)
         # One that is not held opened again after the lock: it may end, or be confirmed elsewhere, at this moment.
         if item.confirm_repeat == token and all(rival.gateway_serial in self._held for rival in rivals):

@@ -1,8 +1,7 @@
 """What is asked of the book, one struct per kind of ask, and how it answers.
 
-Items and replies cross the socket to the writer process as msgpack, told apart by their tag. `entropy` is 64 random
-bits drawn by the shell: every serial an item needs is minted from it, so a decision that is done again after a lost
-race is the same decision. Times are whole ms since the epoch.
+Items and replies cross the socket to the writer process as msgpack, told apart by their tag. `entropy`: 64 random bits
+drawn by the shell, of which all serials are minted, so that a decision done again is the same. Times: whole epoch ms.
 """
 
 import msgspec
@@ -296,10 +295,11 @@ class Refusal(Reply, frozen=True, kw_only=True):
 
 
 class Taken(Reply, frozen=True, kw_only=True):
-    """A payment, as it is now. doubt: the open order that only evidence can end. replayed: the key was known."""
+    """A payment now. doubt: its open order only evidence can end. kept: see keys.kept_by. replayed: a known key."""
 
     payment: Payment
     doubt: Order | None = None
+    kept: Order | None = None
     replayed: bool = False
 
 

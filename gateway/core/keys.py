@@ -6,12 +6,14 @@ import msgspec
 from msgspec.structs import replace
 
 from contracts.problems import DECIDES_KEY, PROBLEMS
-from contracts.states import OrderState
+from contracts.states import OrderKind, OrderState, State
 from gateway.core.book import Book
 from gateway.core.items import Keyed, Refusal, Taken
 from gateway.core.rows import Key, Order, Payment
 from gateway.core.steps import Claim, Read, Work
 
+PAID = frozenset({State.SUCCESS, State.PAID_WAIT_WRITE, State.WRITTEN, State.WRITE_FAILED})
+"""The biller holds the money, and no order may still take it back."""
 _refusals = msgspec.json.Decoder(Refusal)
 
 
@@ -69,7 +71,8 @@ def refuse_key(held: Key, refusal: Refusal, book: Book) -> None:
 
 def taken(payment: Payment, book: Book, *, replayed: bool = False) -> Taken:
     """A payment as it is now, with the newest of its orders that only evidence can end."""
-    return Taken(payment=payment, doubt=doubt_of(payment, book.all(Order)), replayed=replayed)
+    orders = book.all(Order)
+    return Taken(payment=payment, doubt=doubt_of(payment, orders), kept=kept_by(payment, orders), replayed=replayed)
 
 
 def doubt_of(payment: Payment, orders: Sequence[Order]) -> Order | None:
@@ -79,6 +82,15 @@ def doubt_of(payment: Payment, orders: Sequence[Order]) -> Order | None:
     undecided = (OrderState.READY, OrderState.SENT, OrderState.UNKNOWN)
     own = [o for o in orders if o.gateway_serial == payment.gateway_serial and o.state in undecided]
     return max(own, key=lambda order: order.order_serial, default=None)
+
+
+def kept_by(payment: Payment, orders: Sequence[Order]) -> Order | None:
+    """The CANCEL by which a payment stayed paid: its newest one, where that was refused or never done, else None."""
+    if payment.state not in PAID:
+        return None
+    own = [o for o in orders if o.gateway_serial == payment.gateway_serial and o.kind == OrderKind.CANCEL]
+    newest = max(own, key=lambda order: order.order_serial, default=None)
+    return newest if newest is not None and newest.state in (OrderState.REFUSED, OrderState.VOID) else None
 
 
 def by_serial(orders: Sequence[Order]) -> Mapping[str, list[Order]]:

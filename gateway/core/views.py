@@ -9,7 +9,7 @@ from gateway.core.book import Book
 from gateway.core.days import DAYS_AHEAD
 from gateway.core.env import Env, day_after, local
 from gateway.core.items import Arrival, Asked, Item, Refusal, Reply, Taken
-from gateway.core.keys import taken
+from gateway.core.keys import PAID, taken
 from gateway.core.prices import in_force
 from gateway.core.rows import (
     Balance,
@@ -208,8 +208,8 @@ def view_payments(items: Sequence[ViewPayments], env: Env) -> Work[list[Reply]]:
                 "limit": item.limit,
             },
         )
-        doubtful = sorted((p.gateway_serial,) for p in found if p.in_doubt_since is not None)
-        orders: list[Order] = (yield Read("orders_of", doubtful)) if doubtful else []
+        telling = sorted((p.gateway_serial,) for p in found if p.in_doubt_since is not None or p.state in PAID)
+        orders: list[Order] = (yield Read("orders_of", telling)) if telling else []
         book.load(orders)
         replies.append(Page(items=[taken(payment, book) for payment in found]))
     return replies

@@ -1,15 +1,16 @@
 """One verified request on its way through a handler, and the row of the route table that leads to it."""
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from certs.core.messages import SignedRequest
+from contracts import api
 from contracts import routes as contract
 from contracts.api import Request
-from contracts.strict_json import canonical
-from gateway.core.items import Arrival, Item, Keyed, Refusal, Reply
+from gateway.core import fingerprints
+from gateway.core.items import Arrival, Item, Keyed, Refusal, Reply, Taken
+from gateway.http import render
 from gateway.http.answers import Answer
 from gateway.http.holding import Deciding, Holding
 from gateway.http.problems import BadRequest, refuse
@@ -84,8 +85,8 @@ class Call:
 
     @property
     def request_hash(self) -> bytes:
-        """SHA-256 over method, path and decoded body (M3, worked example s3.1)."""
-        return hashlib.sha256(canonical([self.request.method, self.request.path, self.plain])).digest()
+        """What the key is bound to (M3)."""
+        return fingerprints.request_hash(self.request.method, self.request.path, self.plain)
 
     def body_as(self, kind: type[T]) -> T:
         """The body, which the route declares to be of this type."""
@@ -108,6 +109,10 @@ class Call:
     async def look(self, item: Item, kind: type[R]) -> R | Refusal:
         """Ask the book. Raises StoreError."""
         return expect(await self.services.store.look(item), kind)
+
+    def show(self, taken: Taken) -> api.Payment:
+        """A payment as the terminal sees it, in the adapter's own words where it has some."""
+        return render.payment(taken, self.services.shop_text, self.services.undo_text)
 
     def refuse(self, refusal: Refusal) -> Answer:
         """The answer of a refusal."""

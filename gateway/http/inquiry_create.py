@@ -4,7 +4,6 @@ import msgspec
 
 from contracts import api
 from gateway.core.items import Inquire, Inquired, Refusal
-from gateway.http import render
 from gateway.http.answers import Answer, json_answer
 from gateway.http.calls import Call, route
 from gateway.http.problems import document
@@ -18,7 +17,7 @@ async def create(call: Call) -> Answer:
     if isinstance(found, Refusal):
         return call.refuse(found)
     if found.taken is not None:
-        payment = render.payment(found.taken, call.services.shop_text)
+        payment = call.show(found.taken)
         return json_answer(200, api.Found(found=True, payment=payment))
     if found.refusal is not None:
         problem = msgspec.Raw(document(found.refusal, call.trace_id))

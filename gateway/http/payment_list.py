@@ -6,7 +6,6 @@ from contracts import api
 from contracts.serials import is_serial
 from gateway.core.items import Refusal
 from gateway.core.views import Page, ViewPayments
-from gateway.http import render
 from gateway.http.answers import Answer, json_answer
 from gateway.http.calls import Call, route
 from gateway.http.problems import BadRequest
@@ -34,7 +33,7 @@ async def list_(call: Call) -> Answer:
     return json_answer(
         200,
         api.PaymentPage(
-            items=[render.payment(taken, call.services.shop_text) for taken in shown],
+            items=[call.show(taken) for taken in shown],
             next_cursor=shown[-1].payment.gateway_serial if more else None,
         ),
     )

@@ -14,7 +14,7 @@ async def show(call: Call) -> Answer:
     if isinstance(found, Refusal):
         return call.refuse(found)
     found = await held(call, found)
-    return json_answer(200, render.payment(found, call.services.shop_text))
+    return json_answer(200, call.show(found))
 
 
 async def held(call: Call, taken: Taken) -> Taken:
@@ -45,7 +45,7 @@ async def under_key(call: Call, reply: Taken | Refusal) -> Answer:
     if reply.replayed:
         headers.append(("Idempotent-Replayed", "true"))
     status = 201 if render.is_final(taken.payment) else 202
-    return json_answer(status, render.payment(taken, call.services.shop_text), tuple(headers))
+    return json_answer(status, call.show(taken), tuple(headers))
 
 
 ROUTE = route("GET", "/v1/payments/{gateway_serial}", show)

@@ -18,6 +18,7 @@ from gateway.http import texts
 ShopText = Callable[[str, str, str], str | None]
 _params = msgspec.json.Decoder(dict[str, str])
 _REASONS = {reason.value: text for reason, text in texts.REASON_TEXTS.items()}
+_NOT_CANCELLED = {reason.value: text for reason, text in texts.NOT_CANCELLED_REASONS.items()}
 
 
 def is_final(payment: Payment) -> bool:
@@ -25,9 +26,13 @@ def is_final(payment: Payment) -> bool:
     return State(payment.state) in FINAL
 
 
-def payment(taken: Taken, shop_text: ShopText) -> api.Payment:
-    """A payment with what is open about it. shop_text: the adapter's own words for (biller, service, resp_code)."""
-    row = taken.payment
+def payment(taken: Taken, shop_text: ShopText, undo_text: ShopText) -> api.Payment:
+    """A payment with what is open about it, and where it stayed paid although it should be cancelled, why.
+
+    shop_text: the adapter's own words for (biller, service, resp_code); undo_text: its words for a refused cancel.
+    """
+    row, kept = taken.payment, taken.kept
+    text = text_of(row, shop_text)
     return api.Payment(
         gateway_serial=row.gateway_serial,
         state=row.state,
@@ -43,8 +48,8 @@ def payment(taken: Taken, shop_text: ShopText) -> api.Payment:
         send_before=rfc3339(row.send_before),
         final_at=_time(row.final_at),
         biller_serial=row.biller_serial,
-        reason=row.reason,
-        shop_text=text_of(row, shop_text),
+        reason=row.reason if kept is None else kept.reason,
+        shop_text=text if kept is None else _kept_text(row, kept, text, undo_text),
         terminal_trace=row.terminal_trace,
         idempotency_key=row.idempotency_key,
         in_doubt=_in_doubt(row, taken.doubt),
@@ -69,11 +74,22 @@ def text_of(row: Payment, shop_text: ShopText) -> str:
     return texts.STATE_TEXTS[state]
 
 
+def _kept_text(row: Payment, cancel: Order, text: str, undo_text: ShopText) -> str:
+    """text: what the shop would be told of the payment alone; "paid" must not be read as "the cancel is done"."""
+    own = undo_text(row.biller, row.service, cancel.resp_code) if cancel.resp_code and not _is_ours(cancel) else None
+    why = own or _NOT_CANCELLED.get(cancel.reason or "", texts.NOT_CANCELLED_UNEXPLAINED)
+    now = texts.STILL_PAID if text == texts.STATE_TEXTS[State.SUCCESS] else text
+    return texts.NOT_CANCELLED.format(why=why.rstrip("。"), now=now)
+
+
 def _why(row: Payment, shop_text: ShopText) -> str:
-    # Our own reasons to end an unsent payment are not the biller's: an older code may still stand beside them.
-    ours = row.reason in (Reason.EXPIRED_UNSENT, Reason.GIVEN_UP, Reason.ABSENT, Reason.RULED)
-    own = shop_text(row.biller, row.service, row.resp_code) if row.resp_code and not ours else None
+    own = shop_text(row.biller, row.service, row.resp_code) if row.resp_code and not _is_ours(row) else None
     return own or _REASONS.get(row.reason or "", texts.FAILED_UNEXPLAINED)
+
+
+def _is_ours(row: Payment | Order) -> bool:
+    """Our own reasons to end what was not sent are not the biller's: an older code may still stand beside them."""
+    return row.reason in (Reason.EXPIRED_UNSENT, Reason.GIVEN_UP, Reason.ABSENT, Reason.RULED)
 
 
 def _in_doubt(row: Payment, order: Order | None) -> api.InDoubt | None:

@@ -59,10 +59,10 @@ class Services:
 
     entropy: 64 fresh random bits. authorities: each in the form of certs.core.profile.normal_authority for `scheme`.
     reply_signer: its certificate carries the reply EKU. issuing, root: what stations' certificates must chain to.
-    shop_text(biller, service, resp_code): the adapter's own text. closed_for_s(biller): seconds for which this process
-    sends nothing to it (breaker open), else 0. ready(): reasons why not. accepted(reply, trace_id,
-    seconds): told of each payment request the book decided. certificate_pem(keyid): leaf and issuer of a
-    reply or archive certificate, None for any other (certificates.served_pem).
+    shop_text(biller, service, resp_code): the adapter's own text; undo_text: the same for a refused cancel's code.
+    closed_for_s(biller): seconds for which this process sends nothing to it (breaker open), else 0. ready(): reasons
+    why not. accepted(reply, trace_id, seconds): told of each payment request the book decided. certificate_pem(keyid):
+    leaf and issuer of a reply or archive certificate, None for any other (certificates.served_pem).
     """
 
     store: Store
@@ -80,6 +80,7 @@ class Services:
     render_metrics: Callable[[], bytes]
     certificate_pem: Callable[[str], Awaitable[bytes | None]]
     accepted: Callable[[Taken | Refusal, str, float], None]
+    undo_text: Callable[[str, str, str], str | None] = lambda _biller, _service, _code: None
     notices: Mapping[str, NoticeHandler] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     scheme: str = "https"

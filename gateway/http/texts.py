@@ -43,6 +43,17 @@ FAILED = "缴费失败：{why}。款项已退回预存账户"
 FAILED_UNEXPLAINED = "收费单位未受理"
 PARTIAL = "部分成功：实缴{paid}元，未缴{rest}元已退回预存账户，请退还顾客差额"
 
+NOT_CANCELLED = "撤销未成功：{why}。{now}"
+NOT_CANCELLED_REASONS: Mapping[Reason, str] = {
+    Reason.EXPIRED_UNSENT: "撤销请求超时未发出",
+    Reason.GIVEN_UP: "撤销请求未发往收费单位",
+    Reason.ABSENT: "收费单位确认未收到撤销请求",
+    Reason.RULED: "经人工核定未撤销",
+}
+"""Why a cancel did not happen, where that is not the biller's word."""
+NOT_CANCELLED_UNEXPLAINED = "收费单位拒绝撤销"
+STILL_PAID = "原缴费仍然有效，请勿退款"
+
 REFUND_TEXTS: Mapping[State, str] = {
     State.RESERVED: "退费申请已登记，等待审批",
     State.SENT: "退费处理中，稍后查询",

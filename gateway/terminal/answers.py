@@ -54,7 +54,8 @@ class Last:
     """The newest request whose fate was open, else the newest of all, and what became of it.
 
     kind: `pay`, `cancel`, `refund`, `write`. request: the body as sent. known: the payment as last proven before now.
-    also_undecided: how many other keys still wait to be asked about.
+    also: all other requests that were not known to be over, newest first, each looked at as well; Undecided where
+    there was no time left to ask.
     """
 
     key: str
@@ -64,4 +65,9 @@ class Last:
     began_at: str
     fate: Fate
     known: api.Payment | None
-    also_undecided: int
+    also: tuple["Last", ...] = ()
+
+    @property
+    def also_undecided(self) -> int:
+        """Of how many others still nothing can be proven."""
+        return sum(isinstance(one.fate, Undecided) for one in self.also)

@@ -1,5 +1,10 @@
-"""`bianmin terminal …`: a shop's side of the gateway. Exit codes: 0 taken and not failed, 1 not so, 2 wrong use,
-configuration, or no provable answer."""
+"""`bianmin terminal …`: a shop's side of the gateway.
+
+Exit codes: 0 done (of a payment: paid; of a cancel: taken back), 1 not so, or not yet known to be so, 2 wrong use,
+configuration, or no provable answer. A script may hand out a receipt, or give cash back, after 0 only.
+
+The context's object, given by whoever mounts the group, must have a `clock` (contracts.clock.Clock).
+"""
 
 import asyncio
 import io
@@ -13,6 +18,7 @@ import msgspec
 from contracts import api
 from contracts.clock import Clock
 from contracts.money import Fen
+from contracts.states import FINAL
 from gateway.terminal import texts
 from gateway.terminal.answers import Fate, Last, Refused, Tombstone, Undecided
 from gateway.terminal.config import load_config
@@ -23,20 +29,29 @@ T = TypeVar("T")
 AMOUNT_MAX = Fen(10**10)
 """The API's own bound."""
 
+_EXIT_CODES = """\b
+退出码（供脚本使用）：
+  0  已办成：缴费为“已缴”，撤销为“已撤销”
+  1  未办成，或结果未定（处理中、待查）：不要给收据，也不要退款
+  2  用法或配置有误，或没有得到平台的可靠答复
+"""
+
 _config_option = click.option("--config", "config_file", type=click.Path(path_type=Path), help="终端配置文件 (TOML)")
-_json_option = click.option("--json", "as_json", is_flag=True, help="print JSON")
+_json_option = click.option("--json", "as_json", is_flag=True, help="以 JSON 格式输出，供程序读取")
 _param_option = click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="业务附加信息，如 carrier=cmcc"
 )
 
 
-@click.group("terminal")
+@click.group("terminal", epilog=_EXIT_CODES)
 @_config_option
 @click.pass_context
 def cli(ctx: click.Context, config_file: Path | None) -> None:
-    """一个便民站终端：查询、缴费、查末笔、撤销、余额。
+    """便民服务站终端：查询欠费、缴费、查末笔交易、撤销、查余额。
 
-    The context's object, given by whoever mounts this group, must have a `clock` (contracts.clock.Clock).
+    \b
+    断线、断电或看到“待查”“处理中”时，不要重复收款，也先不要退款，
+    请运行 terminal last 查清结果。各命令的用法：terminal 命令 --help
     """
     ctx.meta["config_file"] = config_file or Path("terminal.toml")
 
@@ -48,7 +63,7 @@ def cli(ctx: click.Context, config_file: Path | None) -> None:
 @_config_option
 @_json_option
 def query(service: str, account: str, params: tuple[str, ...], config_file: Path | None, as_json: bool) -> None:
-    """查询欠费。"""
+    """查询欠费。SERVICE 是业务（见 terminal services），ACCOUNT 是户号。"""
     _finish(_run(config_file, lambda terminal: terminal.query_bill(service, account, _params(params))), as_json)
 
 
@@ -78,7 +93,12 @@ def pay(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """缴费。AMOUNT 是元，如 123.45。"""
+    """缴费。SERVICE 是业务，ACCOUNT 是户号，AMOUNT 是元，如 123.45。
+
+    \b
+    只有“已缴”才返回 0；处理中、结果待查返回 1，此时不要给收据，
+    也不要退款，请运行 terminal last 查清结果。
+    """
     queried = ask_first or query_token is not None
     if amount is None and not queried:
         raise click.UsageError("请写明金额（元），或加 --query (AMOUNT is needed unless a bill is queried)")
@@ -114,7 +134,7 @@ def pay(
 @_config_option
 @_json_option
 def status(gateway_serial: str, config_file: Path | None, as_json: bool) -> None:
-    """按平台流水号查询一笔。"""
+    """按平台流水号查询一笔。只有“已缴”才返回 0。"""
     _finish(_run(config_file, lambda terminal: terminal.status(gateway_serial)), as_json)
 
 
@@ -122,7 +142,7 @@ def status(gateway_serial: str, config_file: Path | None, as_json: bool) -> None
 @_config_option
 @_json_option
 def last(config_file: Path | None, as_json: bool) -> None:
-    """查询末笔交易：断线、断电之后先运行它。"""
+    """查询末笔交易和此前所有未定的交易：断线、断电之后先运行它。"""
     _finish(_run(config_file, lambda terminal: terminal.last()), as_json)
 
 
@@ -135,11 +155,9 @@ def last(config_file: Path | None, as_json: bool) -> None:
 def cancel(
     gateway_serial: str, reason: str, authorization: str | None, config_file: Path | None, as_json: bool
 ) -> None:
-    """撤销当日一笔缴费。"""
+    """撤销当日一笔缴费。只有“已撤销”才返回 0，此时才可退款给顾客。"""
     answer = _run(config_file, lambda terminal: terminal.cancel(gateway_serial, reason, authorization=authorization))
-    # A payment given up before it was sent is FAILED: for whoever cancels, that is success.
-    given_up = isinstance(answer, api.Payment) and answer.state in {"FAILED", "CANCELLED", "CANCELLING"}
-    _finish(answer, as_json, code=0 if given_up else 1 if isinstance(answer, api.Payment) else None)
+    _finish(answer, as_json, kind="cancel")
 
 
 @cli.command()
@@ -214,30 +232,38 @@ def _fail(shop_text: str, hint: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def _finish(answer: Any, as_json: bool, code: int | None = None) -> NoReturn:
-    """Show an answer and leave with its exit code."""
+def _finish(answer: Any, as_json: bool, kind: str = "pay") -> NoReturn:
+    """Show an answer and leave with its exit code. kind: what was asked for, as in Last."""
     if as_json:
         click.echo(msgspec.json.encode(_as_json(answer)).decode())
     else:
-        _show(answer)
+        _show(answer, kind)
     about = answer.fate if isinstance(answer, Last) else answer
     if isinstance(about, Undecided):
         click.echo(f"hint: {texts.clean(about.why)}", err=True)
-    raise SystemExit(_code(about) if code is None else code)
+    raise SystemExit(_code(answer, kind))
 
 
-def _code(answer: Any) -> int:
+def _code(answer: Any, kind: str) -> int:
     match answer:
         case Undecided():
             return 2
-        case None | Refused() | Tombstone():
+        case None | Refused() | Tombstone() | api.BillPending():
             return 1
         case api.Payment():
-            return int(answer.state in texts.NOT_PAID)
+            return int(answer.state not in (texts.TAKEN_BACK if kind == "cancel" else texts.PAID))
+        case Last():
+            return _code(answer.fate, answer.kind) or int(any(_unsettled(one.fate) for one in answer.also))
     return 0
 
 
-def _show(answer: Any) -> None:
+def _unsettled(fate: Fate) -> bool:
+    """Whether a shop must still ask."""
+    payment = fate.state not in FINAL and fate.state not in texts.PAID if isinstance(fate, api.Payment) else False
+    return payment or isinstance(fate, Undecided)
+
+
+def _show(answer: Any, kind: str) -> None:
     match answer:
         case None:
             lines = ["本终端没有交易记录"]
@@ -255,7 +281,7 @@ def _show(answer: Any) -> None:
             more = [f"下一页：--cursor {texts.clean(answer.next_cursor)}"] if answer.next_cursor else []
             lines = [*_table(texts.payment_rows(answer)), *more]
         case _:
-            lines = texts.fate_lines(answer)
+            lines = texts.fate_lines(answer, kind)
     click.echo("\n".join(lines))
 
 
@@ -281,16 +307,18 @@ def _as_json(answer: Any) -> Any:
             return answer.problem
         case Last():
             return {
-                "idempotency_key": answer.key,
-                "kind": answer.kind,
-                "began_at": answer.began_at,
-                "request": answer.request,
-                **_fate_json(answer.fate),
+                **_request_json(answer),
+                "also": [_request_json(one) for one in answer.also],
                 "also_undecided": answer.also_undecided,
             }
         case Undecided() | Tombstone():
             return _fate_json(answer)
     return answer
+
+
+def _request_json(last: Last) -> dict[str, Any]:
+    about = {"idempotency_key": last.key, "kind": last.kind, "began_at": last.began_at, "request": last.request}
+    return about | _fate_json(last.fate)
 
 
 def _fate_json(fate: Fate) -> dict[str, Any]:

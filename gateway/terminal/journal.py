@@ -7,6 +7,7 @@ half-written was never acted upon, and is dropped when the file is opened again.
 import fcntl
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ import msgspec
 from gateway.terminal.faults import JournalBusy, JournalFault
 
 ROTATE_BYTES = 8 * 2**20
-"""A journal larger than this is set aside when it is opened; what is undecided moves to the new one."""
+"""A journal larger than this is set aside when it is opened; what is open moves to the new one."""
 
 Outcome = Literal["payment", "refused", "tombstone", "unsent"]
 
@@ -103,10 +104,13 @@ def fold(events: list[Begun | Ended], file: Path) -> dict[str, Entry]:
 class Journal:
     """The journal of one terminal, held by one process at a time. Methods block on the disk and may run in threads."""
 
-    def __init__(self, file: Path) -> None:
-        """Open, lock, repair. Raises JournalBusy if another process (or another Journal) has it, JournalFault for
-        damage and for files that cannot be used."""
-        self._file = file
+    def __init__(self, file: Path, *, keep: Callable[[Entry], bool]) -> None:
+        """Open, lock, repair. keep: which entries move on to a new file when this one is full.
+
+        Raises JournalBusy if another process (or another Journal) has it, JournalFault for damage and for files that
+        cannot be used.
+        """
+        self._file, self._keep = file, keep
         self._guard = threading.Lock()
         self._broken = False
         self._lock_fd = _lock(file.with_name(file.name + ".lock"), file)
@@ -202,9 +206,9 @@ class Journal:
         return fd, entries
 
     def _rotate(self, entries: dict[str, Entry]) -> tuple[int, dict[str, Entry]]:
-        """Begin a new file with what is undecided and the newest entry; the old one stays beside it under a number."""
+        """Begin a new file with what is open and the newest entry; the old one stays beside it under a number."""
         newest = next(reversed(entries))
-        kept = {key: entry for key, entry in entries.items() if entry.ended is None or key == newest}
+        kept = {key: entry for key, entry in entries.items() if self._keep(entry) or key == newest}
         events = [event for entry in kept.values() for event in (entry.begun, entry.ended) if event is not None]
         fresh = self._file.with_name(self._file.name + ".new")
         fresh.unlink(missing_ok=True)

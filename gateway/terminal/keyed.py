@@ -13,8 +13,10 @@ from certs.core.profile import ReplyProof
 from contracts import api
 from contracts.clock import Clock
 from contracts.problems import URN
-from gateway.terminal.answers import Fate, KeyedAnswer, Last, Refused, Tombstone, Undecided
+from contracts.states import FINAL
+from gateway.terminal.answers import Fate, KeyedAnswer, Refused, Tombstone, Undecided
 from gateway.terminal.config import TerminalConfig
+from gateway.terminal.fates import is_open, read_found, read_plain
 from gateway.terminal.faults import JournalFault
 from gateway.terminal.journal import Begun, Ended, Entry, Journal, Outcome
 from gateway.terminal.tries import Open, Tries, read_problem
@@ -22,7 +24,6 @@ from gateway.terminal.verdicts import CLOSED
 from gateway.terminal.wire import Ask
 
 PAYMENTS = "/v1/payments"
-_KINDS = {"payments": "pay", "cancellations": "cancel", "refunds": "refund", "card-writes": "write"}
 _OUTCOMES: dict[type[Any], Outcome] = {api.Payment: "payment", Refused: "refused", Tombstone: "tombstone"}
 
 
@@ -46,7 +47,7 @@ class Keyed:
         """The journal, opened and locked. Raises JournalFault."""
         async with self._opening:
             if self._journal is None:
-                self._journal = await asyncio.to_thread(Journal, Path(self._config.journal_file))
+                self._journal = await asyncio.to_thread(Journal, Path(self._config.journal_file), keep=is_open)
             return self._journal
 
     async def trace(self, key: str | None) -> str:
@@ -54,7 +55,7 @@ class Keyed:
         journal = await self.journal()
         entry = journal.find(key) if key else None
         if entry is not None:
-            return str(_members(entry).get("terminal_trace", ""))
+            return str(msgspec.json.decode(entry.begun.body).get("terminal_trace", ""))
         self._seq = max(self._seq + 1, journal.next_seq())
         return f"{self._seq:06d}"
 
@@ -91,20 +92,21 @@ class Keyed:
         fate = await self.inquire(key)
         return Refused(problem) if isinstance(fate, Tombstone) else fate
 
-    async def inquire(self, key: str) -> Fate:
-        """Ask for the fate of a key and journal it, where it is one of ours."""
+    async def inquire(self, key: str, *, deadline_s: float | None = None) -> Fate:
+        """Ask for the fate of a key and journal it, where it is one of ours. deadline_s: None for the configured."""
         if key in self._running:
             return Undecided(key=key, why="this program is sending this very request")
         entry = (await self.journal()).find(key)
         body = msgspec.json.encode({"idempotency_key": key})
         ask = Ask(method="POST", target="/v1/payment-inquiries", body=body)
-        answer = await self._tries.ask(ask, deadline_s=self._config.read_deadline_s)
+        deadline_s = self._config.read_deadline_s if deadline_s is None else deadline_s
+        answer = await self._tries.ask(ask, deadline_s=deadline_s)
         if isinstance(answer, Open):
             problem = None if answer.refusal is None else read_problem(answer.refusal)
             return Undecided(key=key, why=answer.why, problem=problem)
         if answer.status != 200:
             return Undecided(key=key, why=f"the gateway answered {answer.status}", problem=read_problem(answer))
-        fate = _read_found(key, answer.body)
+        fate = read_found(key, answer.body)
         if entry is None or isinstance(fate, Undecided):
             return fate
         if isinstance(fate, api.Payment) and _contradicts(entry.begun.path, entry.begun.body, key, fate):
@@ -112,29 +114,27 @@ class Keyed:
         await self._end(key, _OUTCOMES[type(fate)], answer, inquiry=True)
         return fate
 
-    async def last_entry(self) -> Entry | None:
-        """The newest entry whose fate is open and that nobody is sending, else the newest."""
-        entries = [entry for entry in (await self.journal()).entries() if entry.begun.key not in self._running]
-        undecided = [entry for entry in entries if entry.ended is None]
-        return undecided[-1] if undecided else entries[-1] if entries else None
+    async def look(self, entry: Entry, known: api.Payment, *, deadline_s: float) -> api.Payment | Refused | Undecided:
+        """Look at an entry's payment again, known as last proven; journal it once it has become final."""
+        ask = Ask(method="GET", target=f"{PAYMENTS}/{known.gateway_serial}")
+        answer = await self._tries.ask(ask, deadline_s=deadline_s)
+        seen = read_plain(answer, api.Payment)
+        if not isinstance(seen, api.Payment) or isinstance(answer, Open):
+            return seen
+        if seen.gateway_serial != known.gateway_serial:
+            return Undecided(key=entry.begun.key, why="the gateway's answer is about another payment")
+        if seen.state in FINAL and known.state not in FINAL:
+            await self._end(entry.begun.key, "payment", answer)
+        return seen
 
-    async def describe(self, entry: Entry, fate: Fate, known: api.Payment | None) -> Last:
-        """An entry and what became of it, for the shop."""
-        entries = (await self.journal()).entries()
-        waiting = [
-            one for one in entries if one.ended is None and one.begun.key not in {entry.begun.key, *self._running}
-        ]
-        begun = entry.begun
-        return Last(
-            key=begun.key,
-            kind=_KINDS[begun.path.rpartition("/")[2]],
-            path=begun.path,
-            request=_members(entry),
-            began_at=begun.at,
-            fate=fate,
-            known=known,
-            also_undecided=len(waiting),
-        )
+    async def last_entries(self) -> list[Entry]:
+        """The newest entry of which nothing is known, else the newest; then all others that are open, newest first.
+
+        What somebody is sending at this moment is left out.
+        """
+        entries = [one for one in reversed((await self.journal()).entries()) if one.begun.key not in self._running]
+        first = next((one for one in entries if one.ended is None), entries[0] if entries else None)
+        return [] if first is None else [first, *(one for one in entries if one is not first and is_open(one))]
 
     async def _begin(self, journal: Journal, key: str, path: str, body: bytes) -> None:
         self._seq = max(self._seq, journal.next_seq())
@@ -187,43 +187,6 @@ class Keyed:
         return f"{self._clock.now():%Y-%m-%dT%H:%M:%S}Z"
 
 
-def known_payment(entry: Entry) -> api.Payment | None:
-    """The payment as the journal last proved it."""
-    fate = ended_fate(entry)
-    return fate if isinstance(fate, api.Payment) else None
-
-
-def ended_fate(entry: Entry) -> Fate:
-    """What became of an entry, by the journal alone; Undecided for one that is open or was never sent."""
-    ended, key = entry.ended, entry.begun.key
-    if ended is None:
-        return Undecided(key=key, why="not asked about yet")
-    if ended.outcome == "unsent":
-        return Undecided(key=key, why="no byte of it left this machine", sent=False)
-    if ended.inquiry:
-        return _read_found(key, ended.body.encode())
-    try:
-        if ended.outcome == "refused":
-            return Refused(msgspec.json.decode(ended.body, type=api.Problem))
-        return msgspec.json.decode(ended.body, type=api.Payment)
-    except msgspec.MsgspecError as wrong:
-        return Undecided(key=key, why=f"the journal's answer is of another version: {wrong}")
-
-
-def _read_found(key: str, body: bytes) -> Fate:
-    try:
-        found = msgspec.json.decode(body, type=api.Found)
-        if found.found and isinstance(found.payment, api.Payment):
-            return found.payment
-        if found.found and isinstance(found.problem, msgspec.Raw):
-            return Refused(msgspec.json.decode(found.problem, type=api.Problem))
-    except msgspec.MsgspecError as wrong:
-        return Undecided(key=key, why=f"the gateway's answer is of another version: {wrong}")
-    if not found.found and found.tombstone is True:
-        return Tombstone(key)
-    return Undecided(key=key, why="the gateway's answer says neither found nor tombstone")
-
-
 def _check_resumable(entry: Entry, path: str, body: bytes) -> None:
     key = entry.begun.key
     if (entry.begun.path, entry.begun.body) != (path, body.decode()):
@@ -240,8 +203,3 @@ def _contradicts(path: str, body: bytes | str, key: str, payment: api.Payment) -
     asked: dict[str, Any] = msgspec.json.decode(body)
     names = ("service", "biller_account", "amount_fen")
     return payment.idempotency_key != key or any(asked[name] != getattr(payment, name) for name in names)
-
-
-def _members(entry: Entry) -> dict[str, Any]:
-    members: dict[str, Any] = msgspec.json.decode(entry.begun.body)
-    return members

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -21,13 +21,16 @@ from contracts.serials import is_serial
 from contracts.signer import Signer
 from gateway.terminal.answers import Fate, KeyedAnswer, Last, Refused, Undecided
 from gateway.terminal.config import TerminalConfig
+from gateway.terminal.fates import ended_fate, known_payment, read_plain
 from gateway.terminal.faults import TerminalFault
-from gateway.terminal.keyed import PAYMENTS, Keyed, ended_fate, known_payment
-from gateway.terminal.tries import Open, Tries, read_problem, read_time
+from gateway.terminal.journal import Entry
+from gateway.terminal.keyed import PAYMENTS, Keyed
+from gateway.terminal.tries import Open, Tries, read_time
 from gateway.terminal.wire import Ask, Wire
 
 T = TypeVar("T")
 _QUERY_PAUSE_S = 1.0
+_KINDS = {"payments": "pay", "cancellations": "cancel", "refunds": "refund", "card-writes": "write"}
 _QUERY: Mapping[str, Any] = {name: kind for route in ROUTES for name, kind in route.query.items()}
 
 
@@ -184,19 +187,38 @@ class Terminal(AbstractAsyncContextManager["Terminal"]):
         """The newest request whose fate is open, also of an earlier run, else the newest of all; None if there is none.
 
         An open one is inquired about: found, refused, or tombstoned from now on. A decided payment is looked at again.
+        `also` holds every other request whose fate is open or whose payment was not final; all are asked about within
+        read_deadline_s.
         """
-        entry = await self._parts.keyed.last_entry()
-        if entry is None:
-            return None
-        known = known_payment(entry)
-        fate: Fate
-        if entry.ended is None:
-            fate = await self.inquire(entry.begun.key)
-        elif known is not None:
-            fate = await self.status(known.gateway_serial)
-        else:
-            fate = ended_fate(entry)
-        return await self._parts.keyed.describe(entry, fate, known)
+        entries = await self._parts.keyed.last_entries()
+        ends = self._clock.monotonic() + self._config.read_deadline_s
+        found = [await self._described(entry, ends) for entry in entries]
+        return replace(found[0], also=tuple(found[1:])) if found else None
+
+    async def _described(self, entry: Entry, ends: float) -> Last:
+        known = known_payment(entry)  # before the answer is journaled
+        begun, fate = entry.begun, await self._fate(entry, known, ends)
+        return Last(
+            key=begun.key,
+            kind=_KINDS[begun.path.rpartition("/")[2]],
+            path=begun.path,
+            request=msgspec.json.decode(begun.body),
+            began_at=begun.at,
+            fate=fate,
+            known=known,
+        )
+
+    async def _fate(self, entry: Entry, known: api.Payment | None, ends: float) -> Fate:
+        """What became of a journaled request, asked for until then. known: its payment as last proven."""
+        keyed, key = self._parts.keyed, entry.begun.key
+        left_s = ends - self._clock.monotonic()
+        if entry.ended is not None and known is None:
+            return ended_fate(entry)
+        if left_s <= 0:
+            return Undecided(key=key, why="no time was left to ask about it")
+        if known is None:
+            return await keyed.inquire(key, deadline_s=left_s)
+        return await keyed.look(entry, known, deadline_s=left_s)
 
     async def cancel(
         self,
@@ -262,27 +284,11 @@ class Terminal(AbstractAsyncContextManager["Terminal"]):
         ]
         target = "?".join([path, "&".join(given)] if given else [path])
         answer = await self._parts.tries.ask(Ask(method="GET", target=target), deadline_s=self._config.read_deadline_s)
-        return _plain(answer, kind)
+        return read_plain(answer, kind)
 
     def _bill(self, answer: ReplyProof | Open) -> api.BillAnswer | api.BillPending | Refused | Undecided:
         pending = isinstance(answer, ReplyProof) and answer.status == 202
-        return _plain(answer, api.BillPending) if pending else _plain(answer, api.BillAnswer)
-
-
-def _plain(answer: ReplyProof | Open, kind: type[T]) -> T | Refused | Undecided:
-    """The answer to a question that moves no money: a refusal that was proven is worth more than silence."""
-    proof = answer.refusal if isinstance(answer, Open) else answer
-    problem = None if proof is None else read_problem(proof)
-    if problem is not None:
-        return Refused(problem)
-    if isinstance(answer, Open):
-        return Undecided(key=None, why=answer.why, sent=answer.sent)
-    if answer.status not in {200, 202}:
-        return Undecided(key=None, why=f"the gateway answered {answer.status}, which this terminal does not know")
-    try:
-        return msgspec.json.decode(answer.body, type=kind)
-    except msgspec.MsgspecError as wrong:
-        return Undecided(key=None, why=f"the gateway's answer is of another version: {wrong}")
+        return read_plain(answer, api.BillPending) if pending else read_plain(answer, api.BillAnswer)
 
 
 def _checked(value: Any, kind: Any) -> Any:

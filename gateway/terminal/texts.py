@@ -9,8 +9,10 @@ from contracts.money import Fen
 from contracts.states import State
 from gateway.terminal.answers import Fate, Last, Refused, Tombstone, Undecided
 
-NOT_PAID: frozenset[str] = frozenset({State.FAILED, State.REVERSED})
-"""States in which the payment asked for provably did not come about."""
+PAID: frozenset[str] = frozenset({State.SUCCESS, State.PAID_WAIT_WRITE, State.WRITTEN, State.WRITE_FAILED})
+"""States in which the customer has paid: only then may a receipt be given."""
+TAKEN_BACK: frozenset[str] = frozenset({State.CANCELLED, State.FAILED})
+"""States in which a cancel has done its work; FAILED: the payment was given up before it was sent."""
 
 _STATES: Mapping[str, str] = {
     State.RESERVED: "处理中（尚未送出）",
@@ -83,13 +85,25 @@ def refusal_lines(refused: Refused) -> list[str]:
     if problem.gateway_serial:
         lines.append(f"相关平台流水号：{clean(problem.gateway_serial)}")
     if refused.slug == "repeat-in-doubt":
-        lines += [
-            "同一户号同一金额已有一笔结果未定，再缴一次可能重复扣款。",
-            "请先查询那一笔：terminal last 或 terminal status 平台流水号",
-        ]
-        if problem.repeat_token:
-            lines.append(f"确需再缴，请加：--confirm-repeat {clean(problem.repeat_token)}")
+        lines += _repeat_lines(problem)
     return [*lines, f"跟踪号：{clean(problem.trace_id)}"]
+
+
+def _repeat_lines(problem: api.Problem) -> list[str]:
+    if not problem.repeat_token:
+        return [
+            "原待查的一笔已有结果，不必再确认：请先运行 terminal last 查询那一笔，以免重复收款。",
+            "如需再缴，请去掉 --confirm-repeat 重新缴费。",
+        ]
+    # A serial is told only of the station's own payment; another station's cannot be looked at from here.
+    where = "请先运行 terminal last，本终端未定的交易都会列出"
+    if problem.gateway_serial:
+        where = f"请先查询那一笔：terminal status {clean(problem.gateway_serial)}，或运行 terminal last"
+    return [
+        "同一户号同一金额已有一笔结果未定，再缴一次可能重复扣款。",
+        where,
+        f"确需再缴，请加：--confirm-repeat {clean(problem.repeat_token)}",
+    ]
 
 
 def undecided_lines(undecided: Undecided) -> list[str]:
@@ -114,8 +128,19 @@ def tombstone_lines(tombstone: Tombstone) -> list[str]:
     ]
 
 
-def fate_lines(fate: Fate) -> list[str]:
-    """Whatever came back about a payment."""
+def cancel_lines(payment: api.Payment) -> list[str]:
+    """A payment that was asked to be cancelled: first whether it is, for its own state may read like success."""
+    if payment.state in PAID:
+        result = "未成功，原缴费仍然有效，请勿退款"
+    elif payment.state in TAKEN_BACK:
+        result = "已撤销" if payment.state == State.CANCELLED else "已撤销（原缴费未办成，没有扣款）"
+    else:
+        result = "结果未定，暂不退款，稍后用 terminal last 查询"
+    return [f"撤销结果：{result}", *payment_lines(payment)]
+
+
+def fate_lines(fate: Fate, kind: str = "pay") -> list[str]:
+    """Whatever came back about a request. kind: as in Last."""
     match fate:
         case Refused():
             return refusal_lines(fate)
@@ -123,23 +148,29 @@ def fate_lines(fate: Fate) -> list[str]:
             return undecided_lines(fate)
         case Tombstone():
             return tombstone_lines(fate)
-    return payment_lines(fate)
+    return cancel_lines(fate) if kind == "cancel" else payment_lines(fate)
 
 
 def last_lines(last: Last) -> list[str]:
-    """The newest request and what became of it."""
+    """The newest request and what became of it, then every other one that was not known to be over."""
+    lines = ["末笔交易：" + _about(last), *_outcome_lines(last)]
+    for number, other in enumerate(last.also, start=1):
+        lines += ["", f"此前未定的交易 {number}/{len(last.also)}：{_about(other)}", *_outcome_lines(other)]
+    if last.also_undecided:
+        lines += ["", f"有{last.also_undecided}笔此前的交易这次没有查到结果，请稍后再次运行 terminal last"]
+    return lines
+
+
+def _about(last: Last) -> str:
     request = " ".join(clean(str(last.request[name])) for name in ("service", "biller_account") if name in last.request)
     amount = last.request.get("amount_fen")
-    about = f"{request} {yuan(amount) if isinstance(amount, int) else ''}".strip()
-    lines = [
-        f"末笔交易：{_KINDS[last.kind]} {about}".rstrip(),
-        f"发起时间：{local_time(last.began_at)}",
-        *fate_lines(last.fate),
-    ]
+    return " ".join([_KINDS[last.kind], request, yuan(amount) if isinstance(amount, int) else ""]).strip()
+
+
+def _outcome_lines(last: Last) -> list[str]:
+    lines = [f"发起时间：{local_time(last.began_at)}", *fate_lines(last.fate, last.kind)]
     if isinstance(last.fate, Undecided) and last.known is not None:
         lines.append(f"上次查得：{state_text(last.known.state)}  平台流水号：{clean(last.known.gateway_serial)}")
-    if last.also_undecided:
-        lines.append(f"另有{last.also_undecided}笔结果待查，请再次运行 terminal last")
     return lines
 
 

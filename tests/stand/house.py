@@ -1,7 +1,7 @@
 """A book on a real SQLite file with a clock that stands still, and short ways to ask it things."""
 
-import hashlib
 import itertools
+import json
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
+from certs.core.headers import content_digest
 from contracts.manifest import Manifest
+from contracts.strict_json import canonical
 from gateway.core import items, rows
 from gateway.core.env import Env
+from gateway.core.fingerprints import request_hash
 from gateway.core.units import ITEM_TYPE, READ_UNITS, REPLY_TYPE, UNITS
 from gateway.store.migrations.upgrade import upgrade
 from gateway.store.port import StoreError, Units
@@ -25,6 +30,9 @@ R = TypeVar("R", bound=rows.Row)
 NOON = 1_795_492_800_000  # 2026-11-24T04:00:00Z, noon at the bureau
 UNITS_OF_THE_HOUSE = Units(units=UNITS, read_units=READ_UNITS, item_type=ITEM_TYPE, reply_type=REPLY_TYPE)
 YEAR_MS = 366 * 86_400_000
+_NO_MEMBERS = frozenset({"closed_for_s"})
+"""Fields of an acceptance that the front adds to what the terminal sent."""
+_PATHS = {items.Cancel: "cancellations", items.Refund: "refunds", items.ReportWrite: "card-writes"}
 
 
 class House:
@@ -125,9 +133,9 @@ class House:
             "nonce": f"nonce-{number:012d}",
             "created": self.now // 1000,
             "expires": self.now // 1000 + 300,
-            "base": b"base",
+            "base": _base("GET", "/v1/time", b"", ""),
             "signature": b"signature",
-            "body": b"body",
+            "body": b"",
             "trace_id": f"{number:032x}",
         }
         return items.Arrival(**(values | changes))
@@ -140,23 +148,31 @@ class House:
             "terminal_trace": "000001",
         }
         values |= changes
-        request_hash = hashlib.sha256(repr(sorted(values.items())).encode()).digest()
-        return items.Accept(
-            arrival=arrival or self.arrival(station),
-            key=key or f"key-{next(self._counter):012d}",
-            request_hash=request_hash,
-            **values,
-        )
+        body = {name: value for name, value in values.items() if name not in _NO_MEMBERS}
+        if "params" in body:
+            body["params"] = json.loads(body["params"])
+        return items.Accept(**self._asked(station, "/v1/payments", body, key, arrival), **values)
 
     def keyed(self, kind: Any, station: int = 1, key: str | None = None, **fields: Any) -> Any:
         """A cancel, refund or card-write item."""
-        request_hash = hashlib.sha256(repr(sorted(fields.items())).encode()).digest()
-        return kind(
-            arrival=self.arrival(station),
-            key=key or f"key-{next(self._counter):012d}",
-            request_hash=request_hash,
-            **fields,
-        )
+        body = {name: value for name, value in fields.items() if name != "gateway_serial"}
+        if "written" in body:
+            body["result"] = "ok" if body.pop("written") else "failed"
+        path = f"/v1/payments/{fields['gateway_serial']}/{_PATHS[kind]}"
+        return kind(**self._asked(station, path, body, key, None), **fields)
+
+    def again(self, item: Any, station: int) -> items.Arrival:
+        """The same request once more, signed anew."""
+        return self.arrival(station, base=item.arrival.base, body=item.arrival.body)
+
+    def _asked(self, station: int, path: str, members: Any, key: str | None, arrival: Any) -> dict[str, Any]:
+        """Arrival, key and hash of a POST with these members; what an arrival brought already stays as it is."""
+        key = key or f"key-{next(self._counter):012d}"
+        if arrival is None or not arrival.body:
+            body = canonical(members)
+            signed = {"body": body, "base": _base("POST", path, body, key)}
+            arrival = replace(arrival, **signed) if arrival is not None else self.arrival(station, **signed)
+        return {"arrival": arrival, "key": key, "request_hash": request_hash("POST", path, members)}
 
     def claim(self, order: rows.Order, *, repeat: bool = False) -> items.Claim:
         return items.Claim(
@@ -284,6 +300,14 @@ def _empty_book() -> bytes:
         path = Path(folder) / "empty.db"
         upgrade(f"sqlite:///{path}")
         return path.read_bytes()
+
+
+def _base(method: str, path: str, body: bytes, key: str) -> bytes:
+    """The lines of a signature base that the book's own checks read; nobody signed it."""
+    lines = {"@method": method, "@path": path, "content-digest": content_digest(body)}
+    if key:
+        lines["idempotency-key"] = key
+    return "\n".join(f'"{name}": {value}' for name, value in lines.items()).encode()
 
 
 def code(number: int) -> str:

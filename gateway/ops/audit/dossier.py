@@ -1,14 +1,16 @@
 """Everything the book holds about one payment, as values; judged by pure functions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from contracts.states import OrderKind, State
 from gateway.core.accounts import BY_CODE, Owner
 from gateway.core.env import Env
 from gateway.core.prices import commission, fee_on_partial
 from gateway.core.rows import (
+    Alarm,
     Attempt,
+    Break,
     CommissionPlan,
     EvidenceRow,
     Order,
@@ -18,6 +20,8 @@ from gateway.core.rows import (
     Transaction,
 )
 
+SUCCESSES = frozenset({"R05", "R06", "R08", "R09", "R17", "R41"})
+"""Recipes that book what a biller was paid, or paid back."""
 PAYING = frozenset({OrderKind.PAY, OrderKind.DEBIT, OrderKind.REFUND})
 _CARD_STATES = frozenset({State.PAID_WAIT_WRITE, State.WRITTEN, State.WRITE_FAILED})
 
@@ -39,18 +43,29 @@ class Dossier:
     attempts: Sequence[Attempt]
     evidence: Sequence[EvidenceRow]
     booked: Sequence[Booked]
+    breaks: Sequence[Break] = ()
+    alarms: Sequence[Alarm] = ()
 
     def primary(self) -> Order | None:
         """The order that pays."""
         return next((order for order in self.orders if OrderKind(order.kind) in PAYING), None)
 
+    def success_proof(self) -> EvidenceRow | None:
+        """The evidence that a booked success names as its cause."""
+        causes = {booked.transaction.cause_id for booked in self.booked if booked.transaction.recipe in SUCCESSES}
+        return next((row for row in self.evidence if row.evidence_id in causes), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The dated rules of the book, by (version, service), and what adapters declare."""
+    """The dated rules of the book, by (version, service), and what adapters declare.
+
+    counters: per biller and day (`YYYYMMDD`), the next number that its serials will get.
+    """
 
     plans: Mapping[tuple[str, str], CommissionPlan]
     tariffs: Mapping[tuple[str, str], Tariff]
+    counters: Mapping[tuple[str, str], int] = field(default_factory=dict)
     env: Env | None = None
 
     def is_card(self, dossier: Dossier) -> bool:

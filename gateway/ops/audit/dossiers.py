@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gateway.core.rows import (
+    Alarm,
     Attempt,
+    Break,
     CommissionPlan,
     EvidenceRow,
     Order,
@@ -13,7 +15,7 @@ from gateway.core.rows import (
     Transaction,
     Voucher,
 )
-from gateway.ops.audit import attempts, legs, proof, standing
+from gateway.ops.audit import attempts, legs, prices, proof, raised, serials, standing
 from gateway.ops.audit.about import About
 from gateway.ops.audit.dossier import Booked, Dossier, Rules
 from gateway.ops.audit.report import Checked, Findings
@@ -29,6 +31,9 @@ JUDGES: Mapping[str, Judge] = {
     "orders-against-attempts": attempts.judge,
     "orders-against-postings": standing.judge_postings,
     "evidence": proof.judge,
+    "orders-against-payment": serials.judge,
+    "prices": prices.judge,
+    "breaks": raised.judge,
 }
 
 _PAYMENTS = f"SELECT t.gateway_serial, {columns(Payment)} FROM payments t ORDER BY t.gateway_serial"
@@ -36,6 +41,10 @@ _OF_PAYMENTS = {
     Order: f"SELECT t.gateway_serial, {columns(Order)} FROM orders t ORDER BY t.gateway_serial, t.order_serial",
     EvidenceRow: f"SELECT t.gateway_serial, {columns(EvidenceRow)} FROM evidence t"
     " ORDER BY t.gateway_serial, t.evidence_id",
+    Break: f"SELECT t.gateway_serial, {columns(Break)} FROM breaks t"
+    " WHERE t.gateway_serial IS NOT NULL ORDER BY t.gateway_serial, t.break_id",
+    Alarm: f"SELECT t.gateway_serial, {columns(Alarm)} FROM alarms t"
+    " WHERE t.gateway_serial IS NOT NULL ORDER BY t.gateway_serial, t.alarm_id",
     Attempt: f"SELECT o.gateway_serial, {columns(Attempt)} FROM orders o JOIN attempts t"
     " ON t.order_serial = o.order_serial ORDER BY o.gateway_serial, t.order_serial, t.attempt",
     Transaction: f"SELECT t.gateway_serial, {columns(Transaction)} FROM transactions t"
@@ -64,15 +73,18 @@ _VOUCHERS = f"SELECT t.txn_id, {columns(Voucher)} FROM vouchers t ORDER BY t.txn
 
 
 async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
-    """recipe-legs, state-against-orders, orders-against-attempts, orders-against-postings, evidence."""
+    """recipe-legs, state-against-orders, orders-against-attempts, orders-against-postings, evidence,
+    orders-against-payment, prices, breaks."""
     rules = Rules(
         plans={(row.version, row.service): row for row in await all_rows(snapshot, CommissionPlan)},
         tariffs={(row.version, row.service): row for row in await all_rows(snapshot, Tariff)},
+        counters=await serials.read_counters(snapshot),
         env=about.env,
     )
     found = {name: Findings(name) for name in JUDGES}
     await _payments(snapshot, rules, found)
     await _deposits(snapshot, found["recipe-legs"])
+    await serials.find_twice(snapshot, found["orders-against-payment"])
     async for part in snapshot.rows(_REQUESTS):
         for (serial,) in part:
             found["evidence"].add(serial, "no signed request of it is kept")
@@ -92,6 +104,8 @@ async def _payments(snapshot: Snapshot, rules: Rules, found: Mapping[str, Findin
     evidence = Groups(snapshot, EvidenceRow, _OF_PAYMENTS[EvidenceRow])
     transactions = Groups(snapshot, Transaction, _OF_PAYMENTS[Transaction])
     postings = Groups(snapshot, Posting, _OF_PAYMENTS[Posting])
+    breaks = Groups(snapshot, Break, _OF_PAYMENTS[Break])
+    alarms = Groups(snapshot, Alarm, _OF_PAYMENTS[Alarm])
     payments = Groups(snapshot, Payment, _PAYMENTS)
     async for payment in payments.each():
         serial = payment.gateway_serial
@@ -101,6 +115,8 @@ async def _payments(snapshot: Snapshot, rules: Rules, found: Mapping[str, Findin
             attempts=await tries.take(serial),
             evidence=await evidence.take(serial),
             booked=pair(await transactions.take(serial), await postings.take(serial)),
+            breaks=await breaks.take(serial),
+            alarms=await alarms.take(serial),
         )
         for name, judge in JUDGES.items():
             found[name].take(serial, judge(dossier, rules))
@@ -108,7 +124,7 @@ async def _payments(snapshot: Snapshot, rules: Rules, found: Mapping[str, Findin
         found["orders-against-postings"].add(serial, "transactions name it, and it is no payment of the book")
     for serial in await orders.drain():
         found["state-against-orders"].add(serial, "orders name it, and it is no payment of the book")
-    for groups in (tries, evidence, postings):
+    for groups in (tries, evidence, postings, breaks, alarms):
         await groups.drain()
 
 

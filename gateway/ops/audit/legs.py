@@ -28,6 +28,11 @@ def _judge_one(booked: Booked, dossier: Dossier, rules: Rules) -> Iterator[str]:
     recipe, payment = booked.transaction.recipe, dossier.payment
     own, swept = split(booked)
     yield from judge_sweep(own, swept)
+    yield from _judge_names(booked, own)
+    orders = {order.order_serial for order in dossier.orders}
+    # A payment without orders is `state-against-orders`'s finding.
+    if orders and booked.transaction.order_serial not in orders:
+        yield f"it is for the order {booked.transaction.order_serial}, which is none of its payment's"
     for leg in booked.legs:
         owner = owner_of(leg.account, payment)
         if owner is None or leg.owner != owner:
@@ -43,8 +48,10 @@ def _judge_one(booked: Booked, dossier: Dossier, rules: Rules) -> Iterator[str]:
     else:
         yield "no recipe of this house"
         return
+    if expected is None and dossier.payment.paid_fen is not None and rules.amounts(dossier.payment) is None:
+        return  # without its rule versions nothing can be recomputed: that is `prices`'s finding
     if expected is None:
-        yield "what it should be cannot be told: no amount paid, or a rule version the book does not have"
+        yield "what it should be cannot be told: no amount paid, or nothing to undo"
     elif found != expected:
         yield f"legs {show(found)}, its recipe gives {show(expected)}"
 
@@ -67,6 +74,13 @@ def judge_sweep(own: Sequence[Posting], swept: Sequence[Posting]) -> Iterator[st
         yield f"it sweeps {amount} fen, more than it credits"
 
 
+def _judge_names(booked: Booked, own: Sequence[Posting]) -> Iterator[str]:
+    """Each leg says the recipe of its transaction, but for a sweep's."""
+    names = {leg.recipe for leg in own} - {booked.transaction.recipe}
+    if names:
+        yield f"legs of {' and '.join(sorted(names))} in it"
+
+
 def judge_lone(booked: Booked, vouchers: Sequence[Voucher]) -> Iterator[str]:
     """A transaction of no payment: a counter deposit (R13) with exactly one voucher of its station and amount."""
     if sum(leg.amount_fen for leg in booked.legs) != 0:
@@ -76,6 +90,7 @@ def judge_lone(booked: Booked, vouchers: Sequence[Voucher]) -> Iterator[str]:
         return
     own, swept = split(booked)
     yield from judge_sweep(own, swept)
+    yield from _judge_names(booked, own)
     if len(vouchers) != 1:
         yield f"{len(vouchers)} vouchers name this deposit"
         return

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contracts.outcomes import Reason
 from contracts.states import OrderKind, OrderState, State
 from gateway.core.rows import Order
+from gateway.ops.audit import causes
 from gateway.ops.audit.dossier import Dossier, Rules
 
 _UNSENT = frozenset({Reason.EXPIRED_UNSENT, Reason.GIVEN_UP})
@@ -25,6 +26,8 @@ def judge(dossier: Dossier, rules: Rules) -> Iterator[str]:
             transaction.cause in _COMMANDS and transaction.cause_id in orders
         ):
             yield f"{transaction.txn_id} {transaction.recipe}: its cause {transaction.cause_id} is not in the book"
+        for detail in causes.judge(booked, dossier):
+            yield f"{transaction.txn_id}: {detail}"
     if not is_proven(dossier):
         yield f"nothing in the book led to {dossier.payment.state}"
 
@@ -32,7 +35,7 @@ def judge(dossier: Dossier, rules: Rules) -> Iterator[str]:
 def is_proven(dossier: Dossier) -> bool:
     """Whether evidence, or an order of ours, stands behind a state that needs no posting of its own.
 
-    The others are proven by the cause of the posting that `orders-against-postings` demands of them.
+    The others are proven by the cause of the posting that `orders-against-postings` demands of them: see `causes`.
     """
     state = State(dossier.payment.state)
     if state in (State.RESERVED, State.SENT) or (dossier.payment.kind == OrderKind.PAY and state in _POSTED):

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.clock import SystemClock, now_ms
 from gateway.core.env import Env
-from gateway.ops.audit import balances, dossiers, keys, messages, ruled, sealed
+from gateway.ops.audit import balances, dossiers, keys, messages, ruled, sealed, signed
 from gateway.ops.audit.about import About, Auditor
 from gateway.ops.audit.report import Checked, Report, make_report
 from gateway.store.port import Snapshot
@@ -33,6 +33,7 @@ def auditors() -> list[Auditor]:
         balances.check,
         dossiers.check,
         keys.check,
+        signed.check,
         messages.check,
         sealed.check,
     ]

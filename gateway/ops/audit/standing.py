@@ -57,8 +57,9 @@ def judge_postings(dossier: Dossier, rules: Rules) -> Iterator[str]:
         return
     expected = net(payment, rules, keeps_fee="R12" in posted)
     if expected is None:
-        yield "its net effect cannot be told: the book does not have its rule versions"
-        return
+        if payment.paid_fen is None:
+            yield "its net effect cannot be told: no amount paid"
+        return  # without its rule versions: `prices`'s finding
     found = _net_posted(dossier)
     if found != expected:
         yield f"net effect {show(found)}, {payment.state} requires {show(expected)}"

@@ -15,7 +15,11 @@ from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop,
 @pass_shared
 @in_loop
 async def command(shared: Shared, serial: str, out: Path | None, config_file: Path, as_json: bool) -> None:
-    """Write everything that proves one payment as files, with verify.sh that needs only openssl and a shell."""
+    """Write everything that proves one payment as files, with verify.sh that needs only openssl and a shell.
+
+    verify.sh exits with 0 where every record is proven, 3 where nothing is wrong but the day of a record is not signed
+    yet, 1 where something is not what it says it is.
+    """
     from contracts.serials import is_serial
     from gateway.config import build_env
     from gateway.ops.desk import open_desk

@@ -2,9 +2,13 @@
 # Verifies this folder with openssl, sha256sum and POSIX tools only (sh, awk, cut, find, grep, mktemp, od, sed, tr, wc).
 #   ./verify.sh            trusts root.cert.pem of this folder: compare its fingerprint with the bureau's
 #   ROOT=FILE ./verify.sh  trusts FILE
-# Proven are the records: what was signed or received, and that it lies under the bureau's signed days. payment.json is
-# the bureau's own book about them; it is checked against SHA256SUMS only.
-# Prints OK and exits 0 where everything is proven. Format of a record and of a day: see "record" and "day" below.
+# A record is PROVEN by the station's own signature (a request), or by the bureau's signature over the day it lies in
+# (anything: what the biller answered, too). Until its day is signed, a record that no station signed is UNPROVEN: its
+# hashes agree with each other, and whoever wrote this folder could have made them so. payment.json is the bureau's own
+# book about the records: never proven, checked against SHA256SUMS only.
+# Exit 0 and a last line OK: every record is proven. 3 and NOT PROVEN YET: nothing is wrong, and at least one record is
+# UNPROVEN; export again when its day is signed. 1 and FAIL: something is not what it says it is.
+# Format of a record and of a day: see "record" and "day" below.
 set -eu; LC_ALL=C; export LC_ALL; cd "$(dirname "$0")"
 ARC=2.25.142285106485850155371164267729557364481
 ROOT=${ROOT:-root.cert.pem}
@@ -62,10 +66,17 @@ for D in days/*/; do
 done
 
 # 3. each record
-ALL=0; SEALED=0; SIGNED=0
+ALL=0; SEALED=0; SIGNED=0; PROVEN=0
+say() { # RECORD PROOF: one line about it
+  if [ -n "$2" ]; then PROVEN=$((PROVEN + 1)); WORD="PROVEN  "; else WORD="UNPROVEN"; fi
+  echo "$WORD $(basename "$1") $(cat "$1kind") ${2:-(its day is not signed)}"
+}
 for R in records/*/; do
-  [ -f "${R}record_id" ] || continue
-  ALL=$((ALL + 1))
+  [ -d "$R" ] || continue
+  [ "$(cat "${R}record_id")" = "$(basename "$R")" ] || die "a folder of records/ is not named as its record"
+  # What is printed about a record must not read like a verdict.
+  case "$(basename "$R") $(cat "${R}kind")" in *[!A-Za-z0-9\ _-]*) die "a record of a name or kind of no house" ;; esac
+  ALL=$((ALL + 1)); PROOF=
   # the leaf: SHA-256 over name, length and bytes of each field
   LEAF=$({ printf 'bianmin-record-v1\n'
     for F in record_id kind received_at base signature body keyid; do
@@ -81,10 +92,12 @@ for R in records/*/; do
     B=$(openssl dgst -sha256 -binary "${R}body" | openssl base64 -A)
     grep -qxF "\"content-digest\": sha-256=:$B:" "${R}base" || die "$R: the body is not what was signed"
     signature "$K" "${R}base" "${R}signature"
-    SIGNED=$((SIGNED + 1))
+    SIGNED=$((SIGNED + 1)); PROOF="signed by the station"
   fi
   # the way from the leaf to the day's root; its shape is the one that index and count imply
-  [ -f "${R}path" ] || continue
+  if [ ! -f "${R}path" ]; then say "$R" "$PROOF"; continue; fi
+  # A date and nothing else: the days of above, whose signatures were verified.
+  grep -qx '[0-9]\{4\}-[0-9][0-9]-[0-9][0-9]' "${R}day" && [ "$(wc -l <"${R}day")" -eq 1 ] || die "$R: day"
   S=days/$(cat "${R}day")/statement
   [ -f "$S" ] || die "$R: the statement of its day is missing"
   N=$(cat "${R}index"); C=$(sed -n 's/^count //p' "$S")
@@ -103,10 +116,18 @@ for R in records/*/; do
   if read -r X <&3; then die "$R: the path is too long"; fi
   exec 3<&-
   [ "$H" = "$(sed -n 's/^root //p' "$S")" ] || die "$R: the path does not lead to the root of its day"
-  [ ! -f "$(dirname "$S")/signature" ] || SEALED=$((SEALED + 1))
+  if [ -f "$(dirname "$S")/signature" ]; then
+    SEALED=$((SEALED + 1)); PROOF="${PROOF:+$PROOF, }under the signed day $(cat "${R}day")"
+  fi
+  say "$R" "$PROOF"
 done
 [ "$ALL" -gt 0 ] || die "no record"
 [ "$SIGNED" -gt 0 ] || [ "$SEALED" -gt 0 ] || die "nothing here is signed"
 echo "root $(openssl x509 -in "$ROOT" -noout -fingerprint -sha256 | sed 's/.*=//')"
 [ "$SEALED" -eq "$ALL" ] || echo "$((ALL - SEALED)) of $ALL records do not stand under a signed day yet"
-echo "OK $ALL records, $SIGNED signed requests, $SEALED under a signed day"
+if [ "$PROVEN" -lt "$ALL" ]; then
+  echo "尚未证明 NOT PROVEN YET: $ALL 条记录中有 $((ALL - PROVEN)) 条所在日尚未签名，签名后请重新导出再验证;" \
+    "$((ALL - PROVEN)) of $ALL records: their day is not signed, export again when it is"
+  exit 3
+fi
+echo "OK 全部得到证明 all $ALL records are proven: $SIGNED signed requests, $SEALED under a signed day"

@@ -52,3 +52,8 @@ SERVICES = ["mobile.topup", "power.bill", "power.card"]
 def shop_text(biller: str, service: str, resp_code: str) -> str | None:
     """The adapters' own words."""
     return {("tele", "E07"): "号码已停机，请核对。"}.get((biller, resp_code))
+
+
+def undo_text(biller: str, service: str, resp_code: str) -> str | None:
+    """Their words for a refused cancel."""
+    return {("power", "E07"): "发票已打印，不能撤销。"}.get((biller, resp_code))

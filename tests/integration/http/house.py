@@ -21,7 +21,7 @@ from gateway.http.server import TerminalServer
 from gateway.http.services import Limits, Services
 from gateway.store.port import Store, Units
 from gateway.store.sqlite.connection import open_writer
-from tests.integration.http.billers import ENV, SERVICES, shop_text
+from tests.integration.http.billers import ENV, SERVICES, shop_text, undo_text
 from tests.integration.http.shops import AUTHORITY, Pki, Shop, ms, validity
 
 ALL_UNITS = Units(units=UNITS, read_units=READ_UNITS, item_type=ITEM_TYPE, reply_type=REPLY_TYPE)
@@ -58,6 +58,7 @@ class House:
             issuing=pki.issuing.certificate,
             root=pki.root.certificate,
             shop_text=shop_text,
+            undo_text=undo_text,
             waiters=self.waiters,
             closed_for_s=lambda biller: self.breaker.get(biller, 0),
             ready=lambda: self.reasons,

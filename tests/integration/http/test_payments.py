@@ -219,6 +219,43 @@ async def test_cancel_of_a_bill(house: House) -> None:
     assert (refused.status, refused.slug) == (409, "state-conflict")
 
 
+async def test_a_refused_cancel_is_told_wherever_the_payment_is_shown(house: House) -> None:
+    """M8: the payment is SUCCESS again; the shop hears that it was not cancelled and why, not just that it is paid."""
+    shop = await house.shop()
+    serial = await _paid_bill(house, shop)
+    key, asked, path = new_key(), {"reason": "录入错误"}, f"/v1/payments/{serial}/cancellations"
+    cancel = asyncio.create_task(shop.post(path, asked, key=key, prefer="wait=20"))
+    await eventually(lambda: house.server.holding.held == 1)
+    ((order,),) = house.sql("SELECT order_serial FROM orders WHERE kind = 'CANCEL'")
+    await house.judge(serial, "StillPaid", order_serial=order, resp_code="E07", reason="invoice-printed")
+    held, again = await cancel, await shop.post(path, asked, key=key)
+    assert (held.status, again.status, again.header("Idempotent-Replayed")) == (201, 201, "true")
+    inquired = (await shop.post("/v1/payment-inquiries", {"idempotency_key": key})).json["payment"]
+    looked = (await shop.get(f"/v1/payments/{serial}")).json
+    listed = (await shop.get("/v1/payments?state=SUCCESS")).json["items"][0]
+    for shown in (held.json, again.json, inquired, looked, listed):
+        assert (shown["state"], shown["reason"]) == ("SUCCESS", "invoice-printed")
+        assert shown["shop_text"] == "撤销未成功：发票已打印，不能撤销。原缴费仍然有效，请勿退款"
+    # Asked for once more and done: nothing is left of the refusal.
+    second = await shop.post(path, asked, key=new_key())
+    assert (second.json["state"], second.json["reason"]) == ("CANCELLING", None)
+    ((order,),) = house.sql("SELECT order_serial FROM orders WHERE kind = 'CANCEL' AND state = 'READY'")
+    await house.judge(serial, "Undone", order_serial=order)
+    assert (await shop.get(f"/v1/payments/{serial}")).json["shop_text"].startswith("已撤销")
+
+
+async def test_null_for_an_optional_field_is_the_same_request(house: House) -> None:
+    """M3, 0015: a retry by a library that writes what it does not know as null."""
+    shop = await house.shop()
+    key = new_key()
+    account: dict[str, Any] = {"biller_account": "13900000001", "terminal_trace": "1"}
+    first = await shop.pay(1000, key=key, **account)
+    again = await shop.pay(1000, key=key, **account, query_token=None, cash_received_fen=None)
+    assert (again.status, again.json["gateway_serial"]) == (202, first.json["gateway_serial"])
+    other = await shop.pay(1000, key=key, **account, cash_received_fen=1200)
+    assert (other.status, other.slug) == (422, "key-reused")
+
+
 async def test_refund_of_a_bill(house: House) -> None:
     """M8: 退费 is a payment of its own that waits for approval; both together would give the money back twice."""
     shop = await house.shop()

@@ -45,12 +45,13 @@ class Story:
         house.batch([house.evidence(house.order_of(partial), "Paid", raw=b"3333", **proof)])
         house.settle(self.pay("declined"), "Declined", resp_code="E12", reason="biller-refused")
         house.settle(self.pay("unknown", service="acme.topup"), "Unknown", cause="reset-after-send")
-        self.pay("reserved")
+        self._confirmed(self.pay("reserved"))
         house.send(self.pay("sent"))
         self._cancelled()
         self._reversed()
         self._corrected()
         self._written()
+        self._contradicted()
         self.pay("overdraft", 3, amount_fen=4_000)
         house.batch([items.Inquire(arrival=house.arrival(), key="a-key-nobody-used")])
         house.batch([house.accept(2, amount_fen=4_999_900)])  # refused: the balance does not cover it
@@ -61,6 +62,27 @@ class Story:
         house.settle(payment)
         house.batch([house.keyed(items.Cancel, gateway_serial=payment.gateway_serial, reason="按错")])
         house.batch([house.reply_of(house.send(payment, "CANCEL"), "Undone")])
+
+    def _confirmed(self, first: rows.Payment) -> None:
+        """A second open payment of one account and amount, confirmed beside the first."""
+        asked: dict[str, Any] = {"biller_account": first.biller_account, "amount_fen": first.amount_fen}
+        refused = self.house.ask(self.house.accept(**asked), items.Refusal)
+        self.pay("confirmed", confirm_repeat=refused.repeat_token, account=first.biller_account)
+
+    def _contradicted(self) -> None:
+        """Paid, and then a file that says otherwise, and a second charge; paid by a call that names a wrong amount."""
+        house = self.house
+        payment = self.pay("contradicted")
+        house.settle(payment)
+        order = house.order_of(payment)
+        against = house.evidence(order, "Declined", source="file", resp_code="E12", reason="biller-refused", raw=b"no")
+        again = house.evidence(order, "Paid", paid_fen=payment.amount_fen, biller_serial="B-TWICE", raw=b"twice")
+        house.batch([against])
+        house.batch([again])
+        house.settle(self.pay("half"), "Paid", paid_fen=5_000, biller_serial="B-HALF")
+        given_up = self.pay("given-up")
+        house.settle(given_up, "NotSent", cause="refused", retry_after_s=1)
+        house.batch([house.keyed(items.Cancel, gateway_serial=given_up.gateway_serial, reason="按错")])
 
     def _reversed(self) -> None:
         house = self.house

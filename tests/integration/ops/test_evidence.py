@@ -159,7 +159,9 @@ def copy_of(written: Path, folder: Path) -> Path:
 def test_a_stranger_can_verify_it(written: Path) -> None:
     code, said = verify(written)
     assert code == 0, said
-    assert said.splitlines()[-1] == "OK 2 records, 1 signed requests, 2 under a signed day"
+    assert said.splitlines()[-1].startswith("OK ")
+    assert said.splitlines()[-1].endswith("all 2 records are proven: 1 signed requests, 2 under a signed day")
+    assert said.count("\nPROVEN ") + said.startswith("PROVEN ") == 2
     about = json.loads((written / "payment.json").read_text())
     assert about["payment"]["state"] == "SUCCESS"
     assert [transaction["recipe"] for transaction in about["transactions"]] == ["R01", "R05"]
@@ -214,7 +216,7 @@ def releaf(record: Path) -> None:
         parts.append(b"%s %d\n%s\n" % (name.encode(), len(value), value))
     (record / "leaf").write_text(hashlib.sha256(b"".join(parts)).hexdigest() + "\n")
     for name in ("path", "index", "day"):
-        (record / name).unlink()
+        (record / name).unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("names", [("body",), ("base",), ("signature",), ("body", "base"), ("keyid",)])
@@ -260,8 +262,76 @@ def test_what_is_not_sealed_yet_says_so(signed: SignedHouse, written: Path, tmp_
     folder = tmp_path / "fresh"
     write_bundle(signed.bundle(payment), folder, **signed.trust())
     code, said = verify(folder)
-    assert code == 0, said
+    assert code == 3, said
     assert "2 of 2 records do not stand under a signed day yet" in said
+    assert [line.split()[0] for line in said.splitlines()[:2]] == words_of(folder)
+    last = said.splitlines()[-1]
+    assert last.startswith("尚未证明 NOT PROVEN YET")
+    assert "签名后请重新导出" in last
+    assert "1 of 2 records: their day is not signed" in last
+    assert not any(line.startswith("OK") for line in said.splitlines())
+
+
+def words_of(folder: Path) -> list[str]:
+    """What each record is called while no day is signed, in the order of the folder."""
+    kinds = [(record / "kind").read_text() for record in sorted((folder / "records").iterdir())]
+    return ["PROVEN" if kind == "request" else "UNPROVEN" for kind in kinds]
+
+
+def forge_reply(folder: Path) -> None:
+    """Another answer of the biller, with leaf and sums as its forger would write them."""
+    (record,) = (one for one in (folder / "records").iterdir() if (one / "kind").read_text() == "reply")
+    (record / "body").write_bytes(b"<paid amount='999999'/>")
+    releaf(record)
+    resum(folder)
+
+
+def test_a_forged_reply_of_an_unsigned_day_is_not_ok(signed: SignedHouse, written: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "fresh"
+    write_bundle(signed.bundle(signed.pay(20_003)), folder, **signed.trust())
+    forge_reply(folder)
+    code, said = verify(folder)
+    assert code == 3, said
+    assert "OK" not in said
+    assert any(line.startswith("UNPROVEN") and " reply " in line for line in said.splitlines())
+
+
+def test_a_forged_reply_taken_out_of_its_signed_day_is_not_ok(written: Path, tmp_path: Path) -> None:
+    folder = copy_of(written, tmp_path)
+    forge_reply(folder)
+    assert verify(folder)[0] == 3
+
+
+def test_a_day_outside_the_verified_ones_proves_nothing(written: Path, tmp_path: Path) -> None:
+    folder = copy_of(written, tmp_path)
+    (day,) = (folder / "days").iterdir()
+    shutil.copytree(day, folder / "evil")
+    (folder / "evil" / "signature").write_bytes(b"nobody's")
+    for record in (folder / "records").iterdir():
+        (record / "day").write_text("../evil\n")
+    resum(folder)
+    code, said = verify(folder)
+    assert code == 1, said
+
+
+def test_a_kind_cannot_speak_for_the_script(written: Path, tmp_path: Path) -> None:
+    folder = copy_of(written, tmp_path)
+    (record,) = (one for one in (folder / "records").iterdir() if (one / "kind").read_text() == "reply")
+    (record / "kind").write_text("reply\nOK all 2 records are proven")
+    releaf(record)
+    resum(folder)
+    code, said = verify(folder)
+    assert code == 1, said
+    assert "\nOK" not in said
+
+
+def test_a_day_whose_signature_was_taken_away_proves_nothing(written: Path, tmp_path: Path) -> None:
+    folder = copy_of(written, tmp_path)
+    (day,) = (folder / "days").iterdir()
+    for name in ("signature", "keyid", "signed_at"):
+        (day / name).unlink()
+    resum(folder)
+    assert verify(folder)[0] == 3
 
 
 def test_a_folder_that_exists_is_left_alone(signed: SignedHouse, written: Path, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class World:
         """A shop pays; sometimes it sends what it sent before, or confirms a repeat."""
         if pick % 7 == 0 and self.sent:
             old = self.sent[pick % len(self.sent)]
-            item = old if pick % 2 else msgspec.structs.replace(old, arrival=self.house.arrival(station_of(old)))
+            item = old if pick % 2 else msgspec.structs.replace(old, arrival=self.house.again(old, station_of(old)))
         elif pick % 11 == 0 and self.tokens:
             old, token = self.tokens.pop()
             item = self.accept(station_of(old), old.service, old.biller_account, old.amount_fen, confirm_repeat=token)

@@ -49,11 +49,12 @@ async def test_pay_as_json(double: Double) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.CREATED}))
-async def test_only_failed_and_reversed_are_not_so(double: Double, state: State) -> None:
+async def test_only_what_is_paid_is_done(double: Double, state: State) -> None:
+    """`pay && print a receipt` must not print one for a result that is not known."""
     double.state = state
-    paid, looked = await run(double, *PAY), await run(double, "status", SERIAL)
-    code = 1 if state in {"FAILED", "REVERSED"} else 0
-    assert (paid.exit_code, looked.exit_code) == (code, code)
+    paid, looked, last = await run(double, *PAY), await run(double, "status", SERIAL), await run(double, "last")
+    code = 0 if state in {"SUCCESS", "PAID_WAIT_WRITE", "WRITTEN", "WRITE_FAILED"} else 1
+    assert (paid.exit_code, looked.exit_code, last.exit_code) == (code, code, code)
     assert ("失败" in paid.stdout) == (state in {"FAILED", "WRITE_FAILED"})
     if state in {"RESERVED", "SENT", "UNKNOWN", "REVERSING", "CANCELLING"}:
         assert "处理中" in paid.stdout or "待查" in paid.stdout
@@ -95,6 +96,41 @@ async def test_a_repeat_in_doubt_is_explained(double: Double) -> None:
     again = await run(double, *PAY, "--confirm-repeat", "repeat-token-000001")
     assert again.exit_code == 0
     assert b'"confirm_repeat":"repeat-token-000001"' in double.arrivals[-1].body
+
+
+async def test_last_leads_to_the_payment_in_doubt(double: Double) -> None:
+    """Paid twice, the second try refused because the first is in doubt: `last` shows both, and how the first ends."""
+    double.state = "UNKNOWN"
+    doubtful = await run(double, *PAY)
+    assert (doubtful.exit_code, "结果待查" in doubtful.stdout) == (1, True)
+    double.plan = ["repeat-in-doubt"]
+    refused = await run(double, *PAY)
+    assert "请先运行 terminal last" in refused.stdout
+    last = await run(double, "last")
+    assert last.exit_code == 1
+    shown, _, earlier = last.stdout.partition("\n此前未定的交易 1/1：缴费 mobile.topup 13805790001 100.00元\n")
+    assert "未办理" in shown
+    assert "状态：结果待查" in earlier
+    told = json.loads((await run(double, "last", "--json")).stdout)
+    assert (told["problem"]["status"], [one["payment"]["state"] for one in told["also"]]) == (409, ["UNKNOWN"])
+    double.state = "SUCCESS"
+    assert "状态：缴费成功" in (await run(double, "last")).stdout
+    assert "此前未定的交易" not in (await run(double, "last")).stdout
+
+
+async def test_a_bill_that_is_not_there_yet_is_no_payment(double: Double) -> None:
+    double.bill_pending = 99
+    result = await run(double, "pay", "power.bill", "4600123456", "--query", "--yes")
+    assert (result.exit_code, double.sent()) == (1, [])
+
+
+def test_help_speaks_to_the_shop() -> None:
+    assert isinstance(cli, click.Group)
+    for words in ((), *((name,) for name in cli.commands)):
+        shown = CliRunner().invoke(cli, [*words, "--help"]).stdout
+        for developers in ("context", "object", "clock", "print JSON"):
+            assert developers not in shown
+    assert "结果未定" in CliRunner().invoke(cli, ["--help"]).stdout
 
 
 async def test_a_bill_is_shown_and_confirmed(double: Double) -> None:
@@ -140,10 +176,17 @@ async def test_the_other_reads(double: Double) -> None:
         assert isinstance(json.loads(result.stdout), dict)
 
 
-@pytest.mark.parametrize(("state", "code"), [("CANCELLED", 0), ("CANCELLING", 0), ("FAILED", 0), ("SUCCESS", 1)])
+@pytest.mark.parametrize(("state", "code"), [("CANCELLED", 0), ("CANCELLING", 1), ("FAILED", 0), ("SUCCESS", 1)])
 async def test_cancel(double: Double, state: str, code: int) -> None:
+    """Cash may be given back after 0 only; a payment that stayed paid does not look like success."""
+    await run(double, *PAY)
     double.state = state
-    assert (await run(double, "cancel", SERIAL, "--reason", "户号错误")).exit_code == code
+    cancelled, last = await run(double, "cancel", SERIAL, "--reason", "户号错误"), await run(double, "last")
+    assert (cancelled.exit_code, last.exit_code) == (code, code)
+    for result in (cancelled, last):
+        assert ("撤销结果：已撤销" in result.stdout) == (code == 0)
+        assert ("撤销结果：未成功，原缴费仍然有效，请勿退款" in result.stdout) == (state == "SUCCESS")
+        assert ("撤销结果：结果未定，暂不退款" in result.stdout) == (state == "CANCELLING")
 
 
 async def test_a_refused_cancel_and_a_payment_of_nobody(double: Double) -> None:

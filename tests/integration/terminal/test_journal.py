@@ -7,6 +7,7 @@ import pytest
 
 from gateway.terminal import JournalBusy, JournalFault
 from gateway.terminal import journal as journals
+from gateway.terminal.fates import is_open
 from gateway.terminal.journal import Begun, Ended, Journal
 
 
@@ -28,7 +29,7 @@ def file(tmp_path: Path) -> Path:
 
 def written(file: Path) -> list[tuple[str, bool]]:
     """Keys in order, and whether each has ended."""
-    journal = Journal(file)
+    journal = Journal(file, keep=is_open)
     try:
         return [(entry.begun.key, entry.ended is not None) for entry in journal.entries()]
     finally:
@@ -36,7 +37,7 @@ def written(file: Path) -> list[tuple[str, bool]]:
 
 
 def test_cut_at_every_byte_it_keeps_every_whole_line(file: Path) -> None:
-    journal = Journal(file)
+    journal = Journal(file, keep=is_open)
     journal.begin(begun(1))
     journal.end(ended(1))
     journal.begin(begun(2))
@@ -50,7 +51,7 @@ def test_cut_at_every_byte_it_keeps_every_whole_line(file: Path) -> None:
         lines = sum(end <= cut for end in ends)
         assert written(file) == known[lines], cut
         assert file.read_bytes() == whole[: ends[lines - 1] if lines else 0]
-        journal = Journal(file)
+        journal = Journal(file, keep=is_open)
         journal.begin(begun(3))
         journal.close()
         assert written(file) == [*known[lines], (begun(3).key, False)], cut
@@ -58,7 +59,7 @@ def test_cut_at_every_byte_it_keeps_every_whole_line(file: Path) -> None:
 
 @pytest.mark.parametrize("tail", [b"\0" * 40, b"\0" * 40 + b"\n", b'{"event":"begin"\n', b"\xff\xfe\n"])
 def test_a_last_line_of_rubbish_is_torn_too(file: Path, tail: bytes) -> None:
-    journal = Journal(file)
+    journal = Journal(file, keep=is_open)
     journal.begin(begun(1))
     journal.close()
     with file.open("ab") as out:
@@ -68,7 +69,7 @@ def test_a_last_line_of_rubbish_is_torn_too(file: Path, tail: bytes) -> None:
 
 @pytest.mark.parametrize("rubbish", [b"\0" * 40 + b"\n", b"{}\n", b"\n"])
 def test_rubbish_before_a_whole_line_is_damage(file: Path, rubbish: bytes) -> None:
-    journal = Journal(file)
+    journal = Journal(file, keep=is_open)
     journal.begin(begun(1))
     journal.begin(begun(2))
     journal.close()
@@ -76,7 +77,7 @@ def test_rubbish_before_a_whole_line_is_damage(file: Path, rubbish: bytes) -> No
     file.write_bytes(first + b"\n" + rubbish + second + b"\n")
     before = file.read_bytes()
     with pytest.raises(JournalFault, match="line 2"):
-        Journal(file)
+        Journal(file, keep=is_open)
     assert file.read_bytes() == before
     file.write_bytes(first + b"\n" + second + b"\n")
     assert len(written(file)) == 2
@@ -87,24 +88,24 @@ def test_events_that_cannot_follow_are_damage(file: Path, numbers: tuple[int, ..
     lines = [journals._encoder.encode(begun(n) if n > 0 else ended(-n)) + b"\n" for n in numbers]
     file.write_bytes(b"".join(lines) + journals._encoder.encode(begun(9)) + b"\n")
     with pytest.raises(JournalFault, match="begins twice or never"):
-        Journal(file)
+        Journal(file, keep=is_open)
 
 
 def test_it_is_held_by_one_only(file: Path) -> None:
-    journal = Journal(file)
+    journal = Journal(file, keep=is_open)
     with pytest.raises(JournalBusy):
-        Journal(file)
+        Journal(file, keep=is_open)
     journal.close()
-    Journal(file).close()
+    Journal(file, keep=is_open).close()
 
 
 def test_it_is_for_its_owner_only(file: Path) -> None:
-    Journal(file).close()
+    Journal(file, keep=is_open).close()
     assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_closed_journal_writes_nothing(file: Path) -> None:
-    journal = Journal(file)
+    journal = Journal(file, keep=is_open)
     journal.close()
     with pytest.raises(JournalFault):
         journal.begin(begun(1))
@@ -114,7 +115,7 @@ def test_a_closed_journal_writes_nothing(file: Path) -> None:
 def test_after_a_failed_write_only_a_fresh_look_goes_on(
     file: Path, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = Journal(file)
+    journal = Journal(file, keep=is_open)
     journal.begin(begun(1))
 
     def short(fd: int, data: bytes) -> int:
@@ -138,7 +139,7 @@ def test_after_a_failed_write_only_a_fresh_look_goes_on(
 
 
 def test_a_large_one_is_set_aside_and_nothing_open_is_lost(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = Journal(file)
+    journal = Journal(file, keep=is_open)
     for number in range(1, 60):
         journal.begin(begun(number))
         if number % 10:
@@ -149,7 +150,7 @@ def test_a_large_one_is_set_aside_and_nothing_open_is_lost(file: Path, monkeypat
     kept = [(begun(number).key, False) for number in range(10, 60, 10)] + [(begun(59).key, True)]
     assert written(file) == kept
     assert file.with_name("journal.jsonl.0001").read_bytes() == old
-    journal = Journal(file)
+    journal = Journal(file, keep=is_open)
     assert journal.next_seq() == 60
     journal.begin(begun(60))
     journal.close()
@@ -158,7 +159,7 @@ def test_a_large_one_is_set_aside_and_nothing_open_is_lost(file: Path, monkeypat
 
 @pytest.mark.parametrize("step", ["link", "replace"])
 def test_power_lost_while_setting_aside(file: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = Journal(file)
+    journal = Journal(file, keep=is_open)
     for number in range(1, 9):
         journal.begin(begun(number))
         journal.end(ended(number))
@@ -171,7 +172,7 @@ def test_power_lost_while_setting_aside(file: Path, step: str, monkeypatch: pyte
     monkeypatch.setattr(journals, "ROTATE_BYTES", 1000)
     monkeypatch.setattr(os, step, lost)
     with pytest.raises(KeyboardInterrupt):
-        Journal(file)
+        Journal(file, keep=is_open)
     monkeypatch.undo()
     monkeypatch.setattr(journals, "ROTATE_BYTES", 1000)
     assert written(file) == [(begun(9).key, False)]
@@ -179,4 +180,4 @@ def test_power_lost_while_setting_aside(file: Path, step: str, monkeypatch: pyte
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(JournalFault, match="No such file"):
-        Journal(tmp_path / "nowhere" / "journal.jsonl")
+        Journal(tmp_path / "nowhere" / "journal.jsonl", keep=is_open)

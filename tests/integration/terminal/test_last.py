@@ -65,16 +65,61 @@ async def test_a_tombstone_ends_the_key_for_good(double: Double) -> None:
     assert len(double.sent("/v1/payment-inquiries")) == 1
 
 
-async def test_the_newest_open_one_comes_first_and_the_others_are_counted(double: Double) -> None:
-    older = await lose(double, "taken-cut")
+async def test_the_newest_open_one_comes_first_and_the_others_follow(double: Double) -> None:
+    oldest = await lose(double, "cut")
+    older = await lose(double, "taken-cut", "13805790004")
     newer = await lose(double, "cut", "13805790002")
     async with Terminal(double.config(), FastClock(20)) as terminal:
         await terminal.pay("mobile.topup", "13805790003", Fen(10000))
-    first, second, third = await ask(double), await ask(double), await ask(double)
-    assert (first.key, first.also_undecided) == (newer, 1)
-    assert (second.key, second.also_undecided) == (older, 0)
-    assert third.request["biller_account"] == "13805790003"
-    assert isinstance(third.fate, api.Payment)
+    first, second = await ask(double), await ask(double)
+    assert (first.fate, [one.key for one in first.also]) == (Tombstone(newer), [older, oldest])
+    assert isinstance(first.also[0].fate, api.Payment)
+    assert (first.also[1].fate, first.also_undecided) == (Tombstone(oldest), 0)
+    assert (second.request["biller_account"], second.also) == ("13805790003", ())
+    assert isinstance(second.fate, api.Payment)
+
+
+async def test_a_payment_in_doubt_is_hidden_by_no_newer_one(double: Double) -> None:
+    """Taken with 202 and still UNKNOWN: shown until it is final, also after restarts, then written down as final."""
+    double.state = "UNKNOWN"
+    async with Terminal(double.config(), FastClock(20)) as terminal:
+        doubtful = await terminal.pay("mobile.topup", ACCOUNT, Fen(10000))
+        double.plan = ["insufficient-balance"]
+        await terminal.pay("mobile.topup", "13805790002", Fen(10000))
+    first = await ask(double)
+    assert isinstance(first.fate, Refused)
+    assert [(one.fate, one.known) for one in first.also] == [(doubtful, doubtful)]
+    double.state = "SUCCESS"
+    second, third = await ask(double), await ask(double)
+    assert [one.fate.state for one in second.also if isinstance(one.fate, api.Payment)] == ["SUCCESS"]
+    assert third.also == ()
+
+
+async def test_what_cannot_be_asked_in_time_is_still_shown(double: Double) -> None:
+    double.state = "UNKNOWN"
+    async with Terminal(double.config(), FastClock(20)) as terminal:
+        for last_digit in range(3):
+            await terminal.pay("mobile.topup", f"1380579000{last_digit}", Fen(10000))
+    async with Terminal(double.config(url="http://127.0.0.1:9", read_deadline_s=2), FastClock(20)) as terminal:
+        last = await terminal.last()
+    assert last is not None
+    assert (last.also_undecided, [one.known is not None for one in last.also]) == (2, [True, True])
+
+
+async def test_a_full_journal_keeps_what_is_in_doubt(double: Double, monkeypatch: pytest.MonkeyPatch) -> None:
+    double.state = "UNKNOWN"
+    async with Terminal(double.config(), FastClock(20)) as terminal:
+        await terminal.pay("mobile.topup", ACCOUNT, Fen(10000))
+        double.state = "SUCCESS"
+        await terminal.pay("mobile.topup", "13805790002", Fen(10000))
+        await terminal.pay("mobile.topup", "13805790003", Fen(10000))
+    monkeypatch.setattr("gateway.terminal.journal.ROTATE_BYTES", 0)
+    double.state = "UNKNOWN"
+    last = await ask(double)
+    assert (last.request["biller_account"], [one.request["biller_account"] for one in last.also]) == (
+        "13805790003",
+        [ACCOUNT],
+    )
 
 
 @pytest.mark.parametrize("word", ["unsigned", "by-station", "to-another", "altered", "cut", "certificate-revoked"])

@@ -129,6 +129,23 @@ async def test_a_shops_day(installation: Installation, tmp_path: Path) -> None:
         assert time_now.account_date == paid.account_date
 
 
+async def test_a_cancel_the_biller_refuses_is_told_as_such(installation: Installation, tmp_path: Path) -> None:
+    """The simulator's 13800000014 has used its credit (telecom s8.4, 2012)."""
+    async with installation.terminal(tmp_path) as terminal:
+        bill = await terminal.query_bill("mobile.bill", "13800000014", PARAMS)
+        assert isinstance(bill, api.BillAnswer)
+        total = Fen(bill.total_fen)
+        paid = await terminal.pay("mobile.bill", "13800000014", total, params=PARAMS, query_token=bill.query_token)
+        assert isinstance(paid, api.Payment)
+        cancelled = await terminal.cancel(paid.gateway_serial, "顾客要求撤销")
+        last = await terminal.last()
+    assert isinstance(cancelled, api.Payment)
+    assert last is not None
+    assert (cancelled.state, cancelled.reason) == ("SUCCESS", "credit-used")
+    assert cancelled.shop_text == "撤销未成功：话费已被使用，不能撤销，缴费有效。原缴费仍然有效，请勿退款"
+    assert (last.kind, last.fate) == ("cancel", cancelled)
+
+
 async def test_every_reply_lost(installation: Installation, tmp_path: Path) -> None:
     async with FaultProxy("127.0.0.1", installation.port) as proxy:
         await proxy.set_faults(cut_reply_after=200, cut=Cut.RESET)

@@ -78,7 +78,9 @@ def test_m7_there_is_nothing_to_confirm_any_more(house: House) -> None:
     payment = house.pay(**AGAIN)
     token = refused(house).repeat_token
     house.settle(payment)
-    assert refused(house, confirm_repeat=token).repeat_token is None
+    needless = refused(house, confirm_repeat=token)
+    assert needless.repeat_token is None
+    assert "已有结果" in str(needless.shop_text)
 
 
 def spy(house: House, change: Callable[[Step, Any], Any]) -> list[str]:

@@ -60,6 +60,15 @@ def test_fields_count_and_bytes_do_not() -> None:
     assert _call(body=BODY.replace(b"10100", b"10101")).request_hash != _call().request_hash
 
 
+def test_null_is_absent() -> None:
+    """M3, 0015: an optional field that is null is the request without it; anything else it holds is another one."""
+    for field in ("query_token", "confirm_repeat"):
+        with_null = BODY[:-1] + f',"{field}":null}}'.encode()
+        assert _call(body=with_null).request_hash == _call().request_hash
+    empty = BODY[:-1] + b',"query_token":""}'
+    assert _call(body=empty).request_hash != _call().request_hash
+
+
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(BadRequest) as refused:
         _ = _call().key

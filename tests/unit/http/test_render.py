@@ -61,6 +61,10 @@ def _own(biller: str, service: str, resp_code: str) -> str | None:
     return {"E12": "用户已销户"}.get(resp_code)
 
 
+def _undo(biller: str, service: str, resp_code: str) -> str | None:
+    return {"2012": "话费已被使用，不能撤销，缴费有效"}.get(resp_code)
+
+
 def _text(**changes: Any) -> str:
     return render.text_of(_row(**changes), _own)
 
@@ -73,7 +77,7 @@ def test_the_worked_example() -> None:
         final_at=T0 + 2458,
         biller_serial="TP2026112409020300000077",
     )
-    shown = render.payment(Taken(payment=row), _own)
+    shown = render.payment(Taken(payment=row), _own, _undo)
     assert (shown.accepted_at, shown.send_before) == ("2026-11-24T01:02:03.456Z", "2026-11-24T01:04:03.456Z")
     assert (shown.final_at, shown.shop_text) == ("2026-11-24T01:02:05.914Z", "缴费成功")
     assert (shown.in_doubt, shown.card, shown.params, shown.cancels) == (None, None, {}, None)
@@ -113,20 +117,47 @@ def test_partial_success_names_both_amounts() -> None:
     assert "未缴79.95元" in text
 
 
+@pytest.mark.parametrize(
+    ("order", "why"),
+    [
+        ({"resp_code": "2012", "reason": "credit-used"}, "话费已被使用，不能撤销，缴费有效"),
+        ({"resp_code": "E99", "reason": "of tomorrow"}, "收费单位拒绝撤销"),
+        # Of the tables of payments: the code means something else there.
+        ({"resp_code": "E12", "reason": None}, "收费单位拒绝撤销"),
+        ({"resp_code": "2012", "reason": Reason.EXPIRED_UNSENT}, "撤销请求超时未发出"),
+    ],
+)
+def test_a_cancel_that_failed_says_so_and_why(order: dict[str, Any], why: str) -> None:
+    """M8: the payment is SUCCESS again, and nobody may take that for a cancel that was done."""
+    row = _row(state=State.SUCCESS, paid_fen=10_000, resp_code=order["resp_code"])
+    shown = render.payment(Taken(payment=row, kept=_order(**order)), _own, _undo)
+    assert (shown.state, shown.reason) == ("SUCCESS", order["reason"])
+    assert shown.shop_text == f"撤销未成功：{why}。原缴费仍然有效，请勿退款"
+
+
+def test_a_cancel_that_failed_hides_neither_a_part_nor_a_card() -> None:
+    part = _row(state=State.SUCCESS, paid_fen=2_005)
+    shown = render.payment(Taken(payment=part, kept=_order()), _own, _undo)
+    assert shown.shop_text == "撤销未成功：收费单位拒绝撤销。" + render.text_of(part, _own)
+    card = _row(state=State.PAID_WAIT_WRITE)
+    shown = render.payment(Taken(payment=card, kept=_order()), _own, _undo)
+    assert shown.shop_text == "撤销未成功：收费单位拒绝撤销。已缴费，请立即写卡"
+
+
 def test_doubt_names_rung_and_next_step() -> None:
     row = _row(state=State.UNKNOWN, in_doubt_since=T0)
-    doubt = render.payment(Taken(payment=row, doubt=_order(ask_at=T0 + 10_000)), _own).in_doubt
+    doubt = render.payment(Taken(payment=row, doubt=_order(ask_at=T0 + 10_000)), _own, _undo).in_doubt
     assert doubt is not None
     assert (doubt.since, doubt.rung, doubt.next_step_at) == ("2026-11-24T01:02:03.456Z", 1, "2026-11-24T01:02:13.456Z")
-    higher = render.payment(Taken(payment=row, doubt=_order(rung=3)), _own).in_doubt
+    higher = render.payment(Taken(payment=row, doubt=_order(rung=3)), _own, _undo).in_doubt
     assert higher is not None
     assert (higher.rung, higher.next_step_at) == (3, None)
     over = _row(state=State.SUCCESS, in_doubt_since=T0)
-    assert render.payment(Taken(payment=over, doubt=_order()), _own).in_doubt is None
+    assert render.payment(Taken(payment=over, doubt=_order()), _own, _undo).in_doubt is None
 
 
 def test_cards() -> None:
-    card = render.payment(Taken(payment=_row(write_data="00FF", purchase_count=7)), _own).card
+    card = render.payment(Taken(payment=_row(write_data="00FF", purchase_count=7)), _own, _undo).card
     assert card is not None
     assert (card.write_data, card.purchase_count) == ("00FF", 7)
 

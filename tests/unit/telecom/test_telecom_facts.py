@@ -137,6 +137,9 @@ def test_texts_for_the_shop() -> None:
     assert shop_text("broadband.bill", "2015") == "该号码当前无欠费，未扣款"
     assert shop_text("mobile.bill", "7777") is None
     assert shop_text("mobile.bill", "0000") is None
+    assert ADAPTER.undo_text("mobile.bill", "2012") == "话费已被使用，不能撤销，缴费有效"
+    assert ADAPTER.undo_text("mobile.bill", "2404") is None
+    assert ADAPTER.undo_text("mobile.bill", "7777") is None
     for row in load_table().rows().values():
         assert all(ord(char) > 0x7F for char in row.shop_text)
 

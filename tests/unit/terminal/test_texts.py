@@ -87,7 +87,25 @@ def test_a_refusal_without_a_token_offers_none() -> None:
     problem = api.Problem(
         type="urn:bianmin:problem:repeat-in-doubt", title="t", status=409, detail="d", shop_text="s", trace_id="1"
     )
-    assert "--confirm-repeat" not in "\n".join(refusal_lines(Refused(problem)))
+    told = "\n".join(refusal_lines(Refused(problem)))
+    assert "请加：--confirm-repeat" not in told
+    # Nothing is open any more: the shop is not told the opposite.
+    assert "未定" not in told
+    assert "原待查的一笔已有结果" in told
+
+
+def test_a_refusal_names_the_payment_in_doubt_where_it_is_told() -> None:
+    problem = api.Problem(
+        type="urn:bianmin:problem:repeat-in-doubt",
+        title="t",
+        status=409,
+        detail="d",
+        shop_text="s",
+        trace_id="1",
+        gateway_serial="2026112406H0P4QWR2D3RMF7",
+        repeat_token="r" * 40,
+    )
+    assert "terminal status 2026112406H0P4QWR2D3RMF7" in "\n".join(refusal_lines(Refused(problem)))
 
 
 @pytest.mark.parametrize("hostile", ["a\x1b[2Jb", "a\nb", "a\u202eb", "a\u2028b", "a\ud800b", "a\x9bb"])
