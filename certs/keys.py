@@ -12,6 +12,9 @@ from certs.certificates import Certificate, CertificateError, parse_certificate
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
+CERTIFICATES_MAX = 16
+"""Certificates of one file."""
+_PEM_END = b"-----END CERTIFICATE-----"
 _ECDSA = ec.ECDSA(SHA256())
 _PKCS1 = padding.PKCS1v15()
 _SHA256 = SHA256()
@@ -46,7 +49,7 @@ class PemSigner:
         Raises KeyFileError naming the file that is wrong and its expected form.
         """
         certificate = load_certificate(certificate_file)
-        key = _load_key(key_file, password_file)
+        key = load_private_key(key_file, load_password(password_file), told=f"of {password_file}")
         try:
             return cls(certificate, key)
         except ValueError as wrong:
@@ -98,15 +101,28 @@ def load_password(file: Path) -> bytes:
     return lines[0]
 
 
-def _load_key(file: Path, password_file: Path) -> PrivateKey:
+def load_certificates(file: Path) -> tuple[Certificate, ...]:
+    """Read every certificate of a PEM file, in its order: the issuing CAs of several periods. Raises KeyFileError."""
+    expected = "one or more X.509 certificates (PEM)"
+    blocks = [block + _PEM_END for block in _read(file, expected).split(_PEM_END) if block.strip()]
+    if not 1 <= len(blocks) <= CERTIFICATES_MAX:
+        raise KeyFileError(file, expected, f"found {len(blocks)}")
+    try:
+        return tuple(parse_certificate(block) for block in blocks)
+    except CertificateError as wrong:
+        raise KeyFileError(file, expected, str(wrong)) from wrong
+
+
+def load_private_key(file: Path, password: bytes, *, told: str = "given") -> PrivateKey:
+    """Read an encrypted PEM key. told: where the password came from, for people. Raises KeyFileError."""
     expected = "an encrypted PEM private key (PKCS#8), EC P-256 or RSA"
-    data, password = _read(file, expected), load_password(password_file)
+    data = _read(file, expected)
     try:
         key = load_pem_private_key(data, password)
     except TypeError as wrong:
         raise KeyFileError(file, expected, "the key is not encrypted") from wrong
     except (ValueError, UnsupportedAlgorithm) as wrong:
-        raise KeyFileError(file, expected, f"not readable with the password of {password_file}") from wrong
+        raise KeyFileError(file, expected, f"not readable with the password {told}") from wrong
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise KeyFileError(file, expected, "the key is of another kind")
     return key

@@ -14,12 +14,35 @@ API_VERSION = "1.0.0"
 _REF = "#/components/schemas/{name}"
 _REQUESTS = (bus.OrderMessage, bus.BillQueryMessage)
 _RESULTS = (bus.ResultMessage, bus.BillResultMessage)
+_DEAD_LETTER = "DeadLetter"
 _KEYS = {"request": "The biller account, so that one account's orders stay in order.", "result": "The serial or token."}
 
 _ABOUT = """\
 Messages wake, SQL decides: a consumer believes only the serials in a message and reads the row they name. Delivery is
 at least once and in no order that may be relied on; a message that cannot be read goes whole to the dead-letter topic
-and stops nobody. Topics begin with the configured prefix (`bianmin` unless configured otherwise). Payloads are JSON."""
+and stops nobody. Topics begin with the configured prefix (`bianmin` unless configured otherwise). Payloads are JSON.
+Headers repeat what people and tools look for; no consumer believes them. A schema is a name with a version: old and new
+versions lie side by side in a topic, and readers of a new version are released before its writers."""
+
+_HEADERS = {
+    "type": "object",
+    "properties": {
+        "message_id": {"type": "string"},
+        "content-type": {"type": "string", "const": "application/json"},
+        "schema": {"type": "string", "description": "Name and version, as in the payload."},
+        "traceparent": {"type": "string", "description": "W3C trace context, where the payload has one."},
+    },
+    "required": ["message_id", "content-type"],
+}
+_DEAD_HEADERS = {
+    "reason": f"One of {', '.join(bus.DEAD_REASONS)}.",
+    "detail": "More about it, for people; holds no value of the message.",
+    "topic": "Where it lay.",
+    "partition": "The same.",
+    "offset": "The same.",
+    "timestamp": "Its own, in milliseconds since the epoch.",
+    "worker": "The process that put it away.",
+}
 
 
 def document() -> dict[str, Any]:
@@ -41,12 +64,18 @@ def document() -> dict[str, Any]:
                 {"biller": {"description": "The adapter's name, as in the manifest."}},
             ),
             "result": _channel("bianmin.result", "Something is decided; whoever holds its call looks it up.", _RESULTS),
+            "deadLetter": {
+                "address": "bianmin.dead-letter",
+                "description": "Records that nobody can use, key, value and headers as they came.",
+                "messages": {_DEAD_LETTER: {"$ref": f"#/components/messages/{_DEAD_LETTER}"}},
+            },
         },
         "operations": {
             "publishRequests": _operation("send", "request", "The relay publishes outbox rows after their commit."),
             "consumeRequests": _operation("receive", "request", "A worker claims the order it names, then calls."),
             "publishResults": _operation("send", "result", "The relay, and workers that answered a bill query."),
             "consumeResults": _operation("receive", "result", "The process that holds the terminal's call."),
+            "publishDeadLetters": _operation("send", "deadLetter", "A worker, before it commits the offset."),
         },
         "components": {"messages": _messages(), "schemas": _schemas()},
     }
@@ -73,9 +102,11 @@ def _operation(action: str, channel: str, says: str) -> dict[str, Any]:
 
 
 def _messages() -> dict[str, Any]:
-    return {kind.__name__: _message(kind, _KEYS["request"]) for kind in _REQUESTS} | {
-        kind.__name__: _message(kind, _KEYS["result"]) for kind in _RESULTS
-    }
+    return (
+        {kind.__name__: _message(kind, _KEYS["request"]) for kind in _REQUESTS}
+        | {kind.__name__: _message(kind, _KEYS["result"]) for kind in _RESULTS}
+        | {_DEAD_LETTER: _dead_letter()}
+    )
 
 
 def _message(kind: type[Any], key: str) -> dict[str, Any]:
@@ -83,8 +114,20 @@ def _message(kind: type[Any], key: str) -> dict[str, Any]:
         "name": kind.__name__,
         "summary": re.sub(r"\s+", " ", kind.__doc__ or ""),
         "contentType": "application/json",
+        "headers": _HEADERS,
         "payload": {"$ref": _REF.format(name=kind.__name__)},
         "bindings": {"kafka": {"key": {"type": "string", "description": key}, "bindingVersion": "0.5.0"}},
+    }
+
+
+def _dead_letter() -> dict[str, Any]:
+    members = {name: {"type": "string", "description": says} for name, says in _DEAD_HEADERS.items()}
+    return {
+        "name": _DEAD_LETTER,
+        "summary": "The record as it came, whatever it holds; the last header of each of these names is ours.",
+        "contentType": "application/octet-stream",
+        "headers": {"type": "object", "properties": members, "required": sorted(members)},
+        "payload": {"description": "Any bytes, or none."},
     }
 
 

@@ -1,8 +1,9 @@
-"""Where a lower room meets an upper one: the kit drives a payment flow, other rooms add routes and checks."""
+"""Where a lower room meets an upper one: the kit drives a payment flow, other rooms add routes, checks and commands."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from contracts.clock import Clock
 from contracts.money import Fen
 
 
@@ -18,6 +19,15 @@ class Seen:
     in_doubt: bool
     undo: str | None
     breaks: tuple[str, ...]
+
+
+class Surroundings(Protocol):
+    """What a command of a lower room is given as click's `ctx.obj`; the gateway's own is one (design s2)."""
+
+    @property
+    def clock(self) -> Clock:
+        """The machine's clock."""
+        ...
 
 
 class Flow(Protocol):

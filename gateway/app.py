@@ -1,13 +1,15 @@
 """The composition root: everything is built here and passed down; nothing below opens anything by itself.
 
-One App is one process: the public API, and where it runs the flow also notices, workers, resolver, sealer and admin.
+One App is one process: what its roles need of the public API, notices, relay, workers, resolver and sealer, and the
+admin server. A front is a process beside one on SQLite that only verifies, signs and asks the same book.
 """
 
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 from certs.certificates import Certificate
@@ -16,11 +18,14 @@ from certs.keys import PemSigner, load_certificate, load_password
 from contracts.biller import Adapter, Biller
 from contracts.breaker import BreakerPolicy
 from contracts.clock import Clock
-from gateway.bus.embedded import EmbeddedBus
-from gateway.config import Config, ConfigError
+from gateway.bus.port import Bus
+from gateway.buses import build_bus
+from gateway.clock import BookClock
+from gateway.config import Config, ConfigError, SqliteStore
 from gateway.core.env import Env
 from gateway.core.items import RegisterCertificate
-from gateway.flow.closed_board import ClosedBoard
+from gateway.core.restored import PeekRestoring
+from gateway.flow.closed_board import Board, BookBoard, ClosedBoard
 from gateway.flow.crash_points import CrashPoints
 from gateway.flow.engine import FlowEngine
 from gateway.flow.parts import Parts
@@ -33,7 +38,9 @@ from gateway.http.partner import PartnerServer
 from gateway.http.server import TerminalServer
 from gateway.http.services import Limits, Services
 from gateway.observe import Observer
-from gateway.store.port import Store
+from gateway.roles import EVERY, Role
+from gateway.store.port import Store, StoreRefused
+from gateway.watch import Watch, Watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +71,16 @@ def load_signing(config: Config) -> Signing:
 class Ports:
     """Where an opened App listens."""
 
-    public: int
+    public: int | None
     partner: int | None
     admin: int | None
 
 
 class App:
-    """One process. flow: whether it also runs the payment flow (else it is one more front of the same book)."""
+    """One process. flow: whether it has roles of its own (else it is one more front of the same book).
+
+    board: on SQLite, where the process that calls tells its fronts which billers are closed.
+    """
 
     def __init__(
         self,
@@ -84,13 +94,15 @@ class App:
         worker: str,
         board: ClosedBoard,
         flow: bool,
+        roles: Collection[Role] = EVERY,
         crash_at: str | None = None,
     ) -> None:
         crash = CrashPoints(crash_at)
         if crash_at:
             store = PointedStore(store, crash)
-        self._config, self._store, self._signing, self._clock = config, store, signing, clock
-        self._board = board
+        clock = self._clock = BookClock(clock)
+        self._config, self._store, self._signing = config, store, signing
+        self._alone, self._api = isinstance(config.store, SqliteStore), Role.API in roles
         self._observer = Observer(config.log.level)
         self._tasks = TaskGroup(self._observer.chore_failed)
         parts = Parts(
@@ -104,17 +116,27 @@ class App:
             worker=worker,
         )
         self._engine: FlowEngine | None = None
+        self._bus: Bus | None = None
+        self._board: Board = board if self._alone else BookBoard(store, clock, self._observer.chore_failed)
         if flow:
             billers: dict[str, Biller] = {
                 name: adapters[name].build(settings, clock) for name, settings in config.billers.items()
             }
-            bus = EmbeddedBus(env.topic_prefix)
-            policy = BreakerPolicy()
-            self._engine = FlowEngine(parts, bus, billers, policy=policy, board=board, archive=signing.archive)
+            bus = self._bus = build_bus(config, store, clock, self._observer.bus, worker)
+            self._engine = FlowEngine(
+                parts,
+                bus,
+                billers,
+                roles=roles,
+                alone=self._alone,
+                policy=BreakerPolicy(),
+                board=board if self._alone else None,
+                archive=signing.archive,
+            )
         self._waiters = self._engine.waiters if self._engine else Waiters(env.topic_prefix)
         services = self._services(adapters, env, store, clock)
-        self._public = TerminalServer(services)
-        self._partner = PartnerServer(services) if flow else None
+        self._public = TerminalServer(services) if self._api else None
+        self._partner = PartnerServer(services) if self._api and flow else None
         self._admin = AdminServer(services) if flow else None
         self._draining = False
 
@@ -132,9 +154,10 @@ class App:
             shop_text=lambda biller, service, code: adapters[biller].shop_text(service, code),
             undo_text=lambda biller, service, code: adapters[biller].undo_text(service, code),
             waiters=self._waiters,
-            closed_for_s=engine.closed_for_s if engine else self._board.closed_for_s,
+            closed_for_s=engine.closed_for_s if engine and engine.calls else self._board.closed_for_s,
             ready=self._not_ready,
-            render_metrics=lambda: self._observer.render(engine, store),
+            bus_up=lambda: self._bus is None or self._bus.view().up,
+            render_metrics=lambda: self._observer.render(engine, store, self._bus),
             certificate_pem=served_pem(store, self._signing.issuing),
             accepted=self._observer.accepted,
             notices=engine.notices if engine else {},
@@ -176,27 +199,51 @@ class App:
         """
         try:
             await self._store.open()
+            await refuse_unfinished_restore(self._store)
+            watch = self._watch()
+            await watch.compare_clocks()
             await self._register_own_certificates()
             if self._engine is not None:
                 await self._engine.sign_in()
             else:
                 self._store.listen(self._waiters.on_rows)
             ports = await self._listen(reuse_port=reuse_port)
+            if isinstance(self._board, BookBoard) and self._api and not (self._engine and self._engine.calls):
+                await self._board.look()
+                self._tasks.start("board", self._board.run())
             if self._engine is not None:
                 await self._engine.start()
-                self._tasks.start("watch", self._observer.watch(self._store, self._clock))
+                self._tasks.start("watch", watch.run())
         except BaseException:  # boundary: whatever it was, it is raised again
             await self._let_go()
             raise
         self._observer.serving(ports)
         return ports
 
+    def _watch(self) -> Watch:
+        signing, store = self._signing, self._config.store
+        ours = {"reply": signing.reply.certificate, "issuing": signing.issuing, "root": signing.root}
+        if signing.archive is not None:
+            ours["archive"] = signing.archive.certificate
+        watched = Watched(
+            store=self._store,
+            clock=self._clock,
+            certificates={role: certificate.not_after for role, certificate in ours.items()},
+            folder=store.path.parent if isinstance(store, SqliteStore) else Path.cwd(),
+            raised=self._observer.alarms_risen,
+            failed=self._observer.chore_failed,
+        )
+        return Watch(self._observer.metrics, watched)
+
     async def _listen(self, *, reuse_port: bool) -> Ports:
         config, tls = self._config.http, self._tls()
-        partner = admin = None
-        public = await self._public.start(config.bind_host, config.port, tls=tls, reuse_port=reuse_port)
+        public = partner = admin = None
+        if self._public is not None:
+            public = await self._public.start(config.bind_host, config.port, tls=tls, reuse_port=reuse_port)
         if self._partner is not None:
-            partner = await self._partner.start(config.bind_host, config.partner_port, tls=tls)
+            # Fronts on SQLite share the public port alone.
+            shared = reuse_port and not self._alone
+            partner = await self._partner.start(config.bind_host, config.partner_port, tls=tls, reuse_port=shared)
         if self._admin is not None:
             admin = await self._admin.start(config.bind_admin_host, config.admin_port)
         return Ports(public=public, partner=partner, admin=admin)
@@ -208,7 +255,8 @@ class App:
         await self._let_go()
 
     async def _let_go(self) -> None:
-        await self._public.stop()
+        if self._public is not None:
+            await self._public.stop()
         if self._engine is not None:
             await self._engine.close()
         if self._partner is not None:
@@ -251,3 +299,9 @@ def register_item(certificate: Certificate, role: str) -> Any:
 
 def _ms(moment: Any) -> int:
     return int(moment.astimezone(UTC).timestamp() * 1000)
+
+
+async def refuse_unfinished_restore(store: Store) -> None:
+    """Raises StoreRefused where `bianmin db restored` has begun and not ended: what was sent may look unsent."""
+    if (await store.look(PeekRestoring())).count:
+        raise StoreRefused("a restored book is not yet made safe: run `bianmin db restored` to its end")

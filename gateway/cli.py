@@ -16,10 +16,13 @@ HELP: Mapping[str, str] = {
     "terminal": "A shop's side: query, pay, status, last, cancel, balance …",
     "demo": "A short business day with simulators.",
     "station": "Register stations; take deposits; suspend and resume.",
+    "certs": "The certificate authority; keys and certificates.",
     "audit": "Check every invariant of the whole book.",
+    "ops": "Look at payments and messages: trace.",
     "evidence": "Write everything that proves one payment, with a script that verifies it.",
     "config": "Check the configuration.",
     "db": "Migrations, and equality of the database with the schema.",
+    "bus": "Make the topics of the bus, and check them.",
     "adapters": "List and show the installed billers' adapters.",
 }
 """What `bianmin --help` says of our own commands without importing them, in its order."""
@@ -126,6 +129,7 @@ def _explain(wrong: BaseException) -> str | None:
         ("gateway.config", "ConfigError"),
         ("gateway.store.port", "StoreError"),
         ("certs.keys", "KeyFileError"),
+        ("certs.authority.issuing", "IssueRefused"),
     ):
         kind = getattr(sys.modules.get(module), name, None)
         if kind is not None and isinstance(wrong, kind):

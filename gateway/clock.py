@@ -1,8 +1,8 @@
-"""The one clock of the product; everything else is given a contracts.clock.Clock."""
+"""The clocks of the product; everything else is given a contracts.clock.Clock."""
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from contracts.clock import Clock
 
@@ -25,6 +25,26 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
+
+
+class BookClock:
+    """A Clock whose wall time is the book's: dates, windows and signatures must not depend on which process acts.
+
+    own: the machine's clock. Until the first correction it is believed.
+    """
+
+    def __init__(self, own: Clock) -> None:
+        self.own = own
+        self._ahead = timedelta()
+        self.monotonic, self.boottime, self.sleep = own.monotonic, own.boottime, own.sleep
+
+    def correct(self, seconds: float) -> None:
+        """The book's clock less the machine's."""
+        self._ahead = timedelta(seconds=seconds)
+
+    def now(self) -> datetime:
+        """The book's wall clock, aware UTC, as far as it is known here."""
+        return self.own.now() + self._ahead
 
 
 def now_ms(clock: Clock) -> int:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from contracts.biller import Adapter
-from gateway.sections import Bureau, Bus, Http, Keys, Log, PostgresStore, Section, SqliteStore
+from gateway.roles import ALL, Role
+from gateway.sections import Bureau, Bus, Http, KafkaBus, Keys, Log, PostgresStore, Section, SqliteStore
 
 if TYPE_CHECKING:
+    from gateway.bus.kafka.config import KafkaConfig
     from gateway.core.env import Env
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "ConfigError",
     "Http",
     "InstalledAdapters",
+    "KafkaBus",
     "Keys",
     "Log",
     "PostgresStore",
@@ -31,9 +34,11 @@ __all__ = [
     "build_env",
     "check_roles",
     "find_adapters",
+    "kafka_config",
     "load_config",
+    "with_ports",
 ]
-ROLES = ("all", "api", "relay", "worker", "resolver")
+ROLES = (ALL, *Role)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -52,7 +57,7 @@ class _File(Section, frozen=True, kw_only=True):
     http: Http
     keys: Keys
     store: SqliteStore | PostgresStore
-    bus: Bus = Bus()
+    bus: Bus | KafkaBus = Bus()
     log: Log = Log()
     billers: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -65,7 +70,7 @@ class Config(Section, frozen=True, kw_only=True):
     http: Http
     keys: Keys
     store: SqliteStore | PostgresStore
-    bus: Bus
+    bus: Bus | KafkaBus
     log: Log
     billers: Mapping[str, Any]
 
@@ -107,12 +112,29 @@ def load_config(path: Path, adapters: Mapping[str, Adapter]) -> Config:
 
 
 def check_roles(config: Config, roles: Collection[str]) -> None:
-    """Raises ConfigError for an unknown role, or one that this store cannot share."""
-    for role in roles:
-        if role not in ROLES:
-            raise ConfigError(config.file, "--role", f"one of {', '.join(ROLES)}")
-    if not isinstance(config.store, PostgresStore) and set(roles) != {"all"}:
+    """Raises ConfigError for an unknown role, or for several that this store and this bus cannot share."""
+    if not roles or not set(roles) <= set(ROLES) or len(set(roles)) < len(roles):
+        raise ConfigError(config.file, "--role", f"one of {', '.join(ROLES)}, or several of them, each once")
+    if set(roles) == {ALL}:
+        return
+    if ALL in roles:
+        raise ConfigError(config.file, "--role", f"`{ALL}` alone, or a list without it")
+    if not isinstance(config.store, PostgresStore):
         raise ConfigError(config.file, "store.engine", "postgresql for any role but `all`: SQLite has one writer")
+    if not isinstance(config.bus, KafkaBus):
+        text = "kafka for any role but `all`: the embedded bus hands messages to its own process alone"
+        raise ConfigError(config.file, "bus.driver", text)
+
+
+def with_ports(
+    config: Config, *, port: int | None = None, partner_port: int | None = None, admin_port: int | None = None
+) -> Config:
+    """The configuration of one process among several on a machine: other ports than the file's, where given."""
+    http = config.http
+    changes: dict[str, Any] = {} if port is None else {"listen": f"{http.host}:{port}"}
+    changes |= {} if partner_port is None else {"partner_port": partner_port}
+    changes |= {} if admin_port is None else {"admin_port": admin_port}
+    return msgspec.structs.replace(config, http=msgspec.structs.replace(http, **changes)) if changes else config
 
 
 def build_env(config: Config, adapters: Mapping[str, Adapter]) -> "Env":
@@ -126,6 +148,28 @@ def build_env(config: Config, adapters: Mapping[str, Adapter]) -> "Env":
         return Env(zone=ZoneInfo(config.bureau.zone), manifests=manifests, topic_prefix=config.bus.topic_prefix)
     except ValueError as clash:
         raise ConfigError(config.file, "billers", f"each service at one biller: {clash}") from clash
+
+
+def kafka_config(config: Config) -> "KafkaConfig":
+    """What the Kafka driver takes. Raises ConfigError naming the key whose file cannot be used."""
+    section = config.bus
+    if not isinstance(section, KafkaBus):
+        raise ConfigError(config.file, "bus.driver", "kafka")
+    for key in ("password_file", "client_key_password_file"):
+        file = getattr(section, key)
+        if file is not None and not file.is_file():
+            raise ConfigError(config.file, f"bus.{key}", f"a file; there is none at {file}")
+    try:
+        found = section.connection()
+    except (OSError, ValueError, IndexError) as wrong:
+        raise ConfigError(config.file, "bus.password_file", "a text file of one line") from wrong
+    if found.tls is not None:
+        try:
+            found.tls.context()
+        except (OSError, ValueError) as wrong:
+            key = "client_key_file" if section.client_cert_file else "ca_file"
+            raise ConfigError(config.file, f"bus.{key}", f"PEM that TLS can use: {wrong}") from wrong
+    return found
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -184,7 +228,9 @@ _SECTIONS: Mapping[str, type[Any]] = {
 }
 _CHOICES = {
     "store.engine": "sqlite or postgresql",
-    "bus.driver": "embedded",
+    "bus.driver": "embedded or kafka",
+    "bus.tls": "off or verify",
+    "bus.mechanism": "SCRAM-SHA-512 or PLAIN",
     "log.level": "debug, info, warning, error",
     "store.tls": "off, prefer, require or verify",
 }
@@ -224,6 +270,8 @@ def _known(kind: type[Any], raw: Any, key: str) -> str:
     section = _SECTIONS.get(key.split(".", maxsplit=1)[0], kind) if kind is _File and "." in key else kind
     if section is SqliteStore and raw["store"]["engine"] == "postgresql":
         section = PostgresStore
+    if section is Bus and raw["bus"]["driver"] == "kafka":
+        section = KafkaBus
     return f"one of the keys {', '.join(section.__struct_fields__)}"
 
 

@@ -38,6 +38,8 @@ EVENTS = frozenset(
     # the process
     "serve.started serve.draining process.failed store.busy store.full store.failed request.failed log.refused"
     " library.spoke"
+    # the bus
+    " bus.connected bus.failed message.dead"
     # payments
     " pay.accepted pay.refused pay.ended question.answered notice.failed evidence.judged sweep.ended"
     # what went wrong and was dealt with
@@ -120,7 +122,7 @@ RULES: Mapping[str, Rule] = {
     "event": _one_of(EVENTS),
     "level": _one_of({*_LEVELS, "critical"}),
     "timestamp": _form(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]+)?Z"),
-    # We mint it: no header of a request gets in here.
+    # Ours, or a terminal's own (W3C trace context): nothing but 32 hex digits gets in here.
     "trace_id": _form("[0-9a-f]{32}"),
     "institution_code": _form("[0-9]{1,14}"),
     "terminal_id": _form("[A-Za-z0-9_-]{1,16}"),

@@ -16,12 +16,12 @@ DIGITS_MAX = 4
 WORDS = frozenset(
     """
     a aborted above absent acc accept accepted accepting access account acct acquire adapter adapters addr address
-    adjust admin after again age agent ago aiohttp alarm alert all allowed already alter although amount an and
-    another answer answered answers any anybody application archive are argument arguments arithmetic arrears as ask
-    asked asking assertion assigned asyncio at attempt attempted attribute authentication authorities authority
-    authorization available awaited away bad balance base batch be because been before began begin begins begun
-    being below beside between bianmin bill biller billers bind blocking board body book books bool both bound break
-    broke broken buffer bus busy but by byte bytearray bytes call callable called caller calls cancel canceled
+    adjust admin after again age agent ago aiohttp alarm alert all allowance allowed already alter although amount
+    an and another answer answered answers any anybody application archive are argument arguments arithmetic arrears
+    as ask asked asking assertion assigned asyncio at attempt attempted attribute authentication authorities
+    authority authorization available awaited away bad balance base batch be because been before began begin begins
+    begun being below beside between bianmin bill biller billers bind blocking board body book books bool both bound
+    break broke broken buffer bus busy but by byte bytearray bytes call callable called caller calls cancel canceled
     canceling cancelled cancelling cannot card carried carrier cause caused certificate certificates changed changes
     channel character characters check child chore claim client clock close closed code codes column columns come
     comes command commit committed configuration configured confirm conflict connect connected connection
@@ -43,11 +43,11 @@ WORDS = frozenset(
     neverpaid new next no nobody node nodename nonce nonces none nonetype nor not nothing notice notified notsent
     now null number numbers object occurs of off on once one only open opened operation operational operator or
     order orders orig os other ours out outcome over overflow overloaded own page paid parameter parse part partial
-    partner password path pay payload payment payments payout peer pending period permission permitted pipe place
-    plan plat point pool port position positional positive possible postgre postgresql posting postings power
+    partner password path pay payload payment payments payout peer pending perhaps period permission permitted pipe
+    place plan plat point pool port position positional positive possible postgre postgresql posting postings power
     premature present primary problem process processes program programming protocol proven proves provided public
     purge python query question queue quota raised range rate raw reached read readable reader reading readonly
-    ready reason received recipe reconnect record records recovery recursion redone refund refused register
+    ready reason rebuilt received recipe reconnect record records recovery recursion redone refund refused register
     registered rejected relation relay release released remaining remote repeat repeated replayed reply report
     request requested requests required reserved reset resolve resource response result results retrieved retry
     returned reused rev reverse reversed reversing revoked role rollback route row rows rule ruled rules ruling

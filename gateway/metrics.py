@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
 from contracts.breaker import BreakerState
+from gateway.core.allowances import Size
+from gateway.flow.shares import Share
 
 AGES: tuple[tuple[int, str], ...] = ((600, "10m"), (7_200, "2h"), (86_400, "1d"), (259_200, "3d"))
 """Ages in doubt, by their upper ends in seconds; anything older is `older`."""
@@ -48,8 +50,33 @@ class Metrics:
         self.alarms = gauge("alarms", "Alarms that nobody has looked at yet.", "kind")
         self.store_depth = gauge("store_queue_depth", "Items that wait for the book.")
         self.calls_in_flight = gauge("calls_in_flight", "Calls to a biller now.", "biller")
+        self.allowed_calls = gauge(
+            "allowed_calls", "Calls at once that this process may make to a biller.", "biller", "share"
+        )
+        self.allowed_rate = gauge(
+            "allowed_calls_per_second", "Calls a second that this process may make to a biller.", "biller", "share"
+        )
+        self.leases_held = gauge("leases_held", "Whether this process has the lease of a job.", "name")
         self.breaker = gauge("breaker_state", "0 closed, 1 half open, 2 open.", "biller")
         self.seal_lag = gauge("seal_lag_seconds", "Age of the oldest record that is not chained.")
+        self.outbox_oldest = gauge("outbox_oldest_seconds", "Age of the oldest message that has not left.")
+        self.unclaimed_oldest = gauge("unclaimed_oldest_seconds", "How long the oldest order due now waits for a call.")
+        self.certificate_ends = gauge(
+            "certificate_not_after_seconds", "Unix time at which a certificate ends; of stations, the first.", "role"
+        )
+        self.disk_free = gauge("disk_free_ratio", "Free part of the disk this process writes to.")
+        self.clock_skew = gauge("clock_skew_seconds", "The database's clock less this machine's.")
+        self.audit_at = gauge("audit_ended_seconds", "Unix time of the newest audit of the whole book; 0: none yet.")
+        self.audit_violations = gauge("audit_violations", "What the newest audit found.")
+        self.bus_up = gauge("bus_up", "Whether the bus answered when it was last needed.")
+        self.bus_lag = gauge("bus_lag", "Messages not read yet, of this process's share.", "topic")
+        self.bus_paused = gauge("bus_paused_topics", "Topics held back because their biller's lane is full.")
+        self.published = counter("published_total", "Messages the bus has taken.")
+        self.dead_letters = counter("dead_letters_total", "Messages that nobody can use.", "reason")
+        self.dropped = counter("dropped_messages_total", "Messages that were worth nothing any more.", "cause")
+        self.producer_rebuilds = counter("producer_rebuilds_total", "Publishing connections that had to be replaced.")
+        self.bus_failures = counter("bus_failures_total", "Faults of the bus that were dealt with.", "what")
+        self.publish = histogram("publish_seconds", "A batch of messages, until the bus has it.", _ACCEPT_S)
         self.log_refused = gauge("log_refused_lines", "Log lines replaced because they were not of the closed set.")
         self.call = histogram("call_seconds", "Calls to a biller, to its answer.", _CALL_S, "biller")
         self.accept = histogram(
@@ -76,6 +103,18 @@ class Metrics:
         """State of each biller's breaker."""
         for biller, state in states.items():
             self.breaker.labels(biller).set(_BREAKER[state])
+
+    def set_allowed(self, shares: Iterable[Share]) -> None:
+        """What this process may use of each biller now."""
+        for share in shares:
+            limits = share.limits() if share.good() else Size(0, 0)
+            self.allowed_calls.labels(share.biller, share.name).set(limits.concurrency)
+            self.allowed_rate.labels(share.biller, share.name).set(limits.rate_per_s)
+
+    def set_leases(self, held: Mapping[str, bool]) -> None:
+        """Which of the jobs this process could do it does."""
+        for name, ours in held.items():
+            self.leases_held.labels(name).set(ours)
 
     def set_in_flight(self, calls: Mapping[str, int]) -> None:
         """Calls running now, by biller."""

@@ -3,25 +3,19 @@
 from typing import TYPE_CHECKING
 
 from contracts.breaker import BreakerState
-from contracts.clock import Clock
 from contracts.serials import is_serial
+from gateway.bus.port import Bus
+from gateway.bus_watch import BusWatch
+from gateway.clock import SystemClock
 from gateway.core.items import Answer, Granted, Judge, Judged, Question, Refusal, Swept, Taken
 from gateway.flow.answers import answered
 from gateway.flow.engine import FlowEngine
 from gateway.log import configure, logger, refusals
 from gateway.metrics import Metrics
-from gateway.store.port import Snapshot, Store, StoreError
+from gateway.store.port import Store
 
 if TYPE_CHECKING:
     from gateway.app import Ports
-
-WATCH_S = 15.0
-_IN_DOUBT = """
-SELECT o.biller, o.rung, p.in_doubt_since FROM orders o JOIN payments p ON p.gateway_serial = o.gateway_serial
-WHERE o.state = 'UNKNOWN' AND p.in_doubt_since IS NOT NULL ORDER BY o.order_serial
-"""
-_ALARMS = "SELECT kind, count(*) FROM alarms WHERE seen_at IS NULL GROUP BY kind ORDER BY kind"
-_UNSEALED = "SELECT min(received_at) FROM records WHERE day IS NULL"
 
 
 class Observer:
@@ -31,7 +25,7 @@ class Observer:
         configure(level)
         # Bound once: else each line makes a logger of its own.
         self._log, self.metrics = logger().bind(), Metrics()
-        self._alarms: dict[str, int] = {}
+        self.bus = BusWatch(self._log, self.metrics, SystemClock().monotonic)
 
     # the process
 
@@ -45,41 +39,23 @@ class Observer:
         """A signal came: no new work."""
         self._log.info("serve.draining")
 
-    def render(self, engine: FlowEngine | None, store: Store) -> bytes:
+    def render(self, engine: FlowEngine | None, store: Store, bus: Bus | None = None) -> bytes:
         """The metrics page: gauges are read now, counters are as they are."""
+        if bus is not None:
+            self.bus.show(bus.view())
         self.metrics.store_depth.set(store.depth())
         self.metrics.log_refused.set(refusals.count)
         if engine is not None:
             now = engine.now()
             self.metrics.set_breakers({name: lane.breaker.state(now) for name, lane in engine.lanes.items()})
+            self.metrics.set_allowed(share for lane in engine.lanes.values() for share in lane.shares.values())
+            self.metrics.set_leases(engine.leases())
             self.metrics.set_in_flight({name: lane.in_flight() for name, lane in engine.lanes.items()})
         return self.metrics.render()
 
-    async def watch(self, store: Store, clock: Clock) -> None:
-        """Look at the book from time to time: what is in doubt and how old, and how far the sealer is behind."""
-        while True:
-            try:
-                await store.snapshot(lambda snapshot: self._look(snapshot, int(clock.now().timestamp() * 1000)))
-            except StoreError as error:
-                self.chore_failed("watch", error)
-            await clock.sleep(WATCH_S)
-
-    async def _look(self, snapshot: Snapshot, now: int) -> None:
-        found = [
-            (str(biller), int(rung), (now - int(since)) // 1000)
-            async for page in snapshot.rows(_IN_DOUBT)
-            for biller, rung, since in page
-        ]
-        self.metrics.set_in_doubt(found)
-        alarms = {str(kind): int(count) async for page in snapshot.rows(_ALARMS) for kind, count in page}
-        risen = sorted(kind for kind, count in alarms.items() if count > self._alarms.get(kind, 0))
-        self._alarms = alarms
-        self.metrics.set_alarms(alarms)
-        for kind in risen:
-            self._log.warning("alarm.raised", cause=(f"{kind}:", alarms[kind], "not seen by anybody yet"))
-        async for page in snapshot.rows(_UNSEALED):
-            for (oldest,) in page:
-                self.metrics.seal_lag.set(0 if oldest is None else max(0, now - int(oldest)) / 1000)
+    def alarms_risen(self, kind: str, count: int) -> None:
+        """More alarms of a kind than before that nobody has looked at."""
+        self._log.warning("alarm.raised", cause=(f"{kind}:", count, "not seen by anybody yet"))
 
     # the front
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 if TYPE_CHECKING:
+    from gateway.bus.kafka.config import KafkaConfig
     from gateway.store.postgres.config import PostgresConfig
 
 _AUTHORITY = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-f:]+\](:[0-9]{1,5})?")
@@ -244,14 +245,90 @@ class PostgresStore(Section, frozen=True, kw_only=True, tag_field="engine", tag=
         return self.connection().url()
 
 
-class Bus(Section, frozen=True, kw_only=True):
+class Bus(Section, frozen=True, kw_only=True, tag_field="driver", tag="embedded"):
     """embedded: the outbox rows themselves, handed to workers of the same process."""
 
-    driver: Literal["embedded"] = "embedded"
     topic_prefix: str = "bianmin"
 
     def __post_init__(self) -> None:
         _need(_TOPIC.fullmatch(self.topic_prefix), "topic_prefix", "1 to 64 of A-Z a-z 0-9 _ -")
+
+
+class KafkaBus(Section, frozen=True, kw_only=True, tag_field="driver", tag="kafka"):
+    """Brokers, how we prove ourselves to them, and the form of the topics that `bianmin bus init` makes.
+
+    tls: by default `verify` where there is a ca_file or a user, else `off`; without ca_file the system's list counts.
+    mechanism: SASL's, where there is a user; a password goes over TLS only. client_*: who we are, where brokers ask.
+    message_max_bytes: of one request, key and headers counted; a longer one is a dead letter.
+    """
+
+    bootstrap: tuple[str, ...]
+    topic_prefix: str = "bianmin"
+    tls: Literal["off", "verify"] | None = None
+    ca_file: Path | None = None
+    client_cert_file: Path | None = None
+    client_key_file: Path | None = None
+    client_key_password_file: Path | None = None
+    mechanism: Literal["SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"
+    user: str | None = None
+    password_file: Path | None = None
+    partitions: int = 12
+    replication: int = 3
+    min_insync_replicas: int = 2
+    retention_hours: int = 72
+    dead_letter_retention_hours: int = 2_160
+    message_max_bytes: int = 65_536
+
+    def __post_init__(self) -> None:
+        _need(_TOPIC.fullmatch(self.topic_prefix), "topic_prefix", "1 to 64 of A-Z a-z 0-9 _ -")
+        _need(self.bootstrap, "bootstrap", "at least one host:port")
+        for host in self.bootstrap:
+            found = _LISTEN.fullmatch(host)
+            _need(found is not None and 0 < int(found["port"]) < 65_536, "bootstrap", "host:port")
+        both = (self.user is None) == (self.password_file is None)
+        _need(both and self.user != "", "password_file", "user and password_file together, or neither")
+        _need(self.tls != "off" or not self.user, "tls", "verify where there is a user: a password goes over TLS only")
+        _need(self.tls != "off" or not self.ca_file, "tls", "verify where there is a ca_file")
+        pair = (self.client_cert_file is None) == (self.client_key_file is None)
+        _need(pair, "client_key_file", "client_cert_file and client_key_file together, or neither")
+        _need(self.verifies or not self.client_cert_file, "client_cert_file", 'TLS: a ca_file, or tls = "verify"')
+        _within("partitions", self.partitions, 1, 1_000)
+        _within("replication", self.replication, 1, 9)
+        _within("min_insync_replicas", self.min_insync_replicas, 1, self.replication)
+        _within("retention_hours", self.retention_hours, 1, 8_760)
+        _within("dead_letter_retention_hours", self.dead_letter_retention_hours, 24, 87_600)
+        _within("message_max_bytes", self.message_max_bytes, 1_024, 1_048_576)
+
+    @property
+    def verifies(self) -> bool:
+        """Whether brokers are spoken to over TLS."""
+        return self.tls == "verify" or (self.tls is None and bool(self.ca_file or self.user))
+
+    def connection(self) -> "KafkaConfig":
+        """What the driver takes, with passwords read from their files. Raises OSError where one cannot be read."""
+        from gateway.bus.kafka.config import KafkaConfig, Tls
+
+        key_password = self.client_key_password_file
+        tls = Tls(
+            ca_file=self.ca_file,
+            cert_file=self.client_cert_file,
+            key_file=self.client_key_file,
+            key_password=_first_line(key_password) if key_password else None,
+        )
+        return KafkaConfig(
+            bootstrap=self.bootstrap,
+            prefix=self.topic_prefix,
+            tls=tls if self.verifies else None,
+            mechanism=self.mechanism,
+            user=self.user,
+            password=_first_line(self.password_file) if self.password_file else None,
+            partitions=self.partitions,
+            replication=self.replication,
+            min_insync=self.min_insync_replicas,
+            retention_h=self.retention_hours,
+            dead_letter_retention_h=self.dead_letter_retention_hours,
+            message_max_bytes=self.message_max_bytes,
+        )
 
 
 class Log(Section, frozen=True, kw_only=True):

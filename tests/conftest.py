@@ -26,7 +26,7 @@ _COMMON: Any = {
 for _name, _examples in (("fast", 50), ("thorough", 1_000), (SOAK, 5_000)):
     settings.register_profile(_name, max_examples=_examples, **_COMMON)
 
-_PRODUCT_ENVIRONMENT = re.compile(r"BIANMIN_.*|ENGINE|PG[A-Z]+|(?:HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
+_PRODUCT_ENVIRONMENT = re.compile(r"BIANMIN_(?!TEST_).*|ENGINE|PG[A-Z]+|(?:HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
 _database_numbers = count(1)
 
 
@@ -85,3 +85,21 @@ def postgres_dsn(postgres: PostgresServer) -> Iterator[str]:
     """
     with postgres.database(f"test_{next(_database_numbers)}") as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """host:port of a real Apache Kafka: the one in BIANMIN_TEST_KAFKA, else one of this test process, started when the
+    first test asks. Take topics with a prefix of their own (tests.stand.kafka.fresh_prefix); do not stop it."""
+    from gateway.demo.kafka_jars import NoKafka  # here: most tests need no client of Kafka
+    from tests.stand.kafka import VARIABLE, KafkaBroker
+
+    if given := os.environ.get(VARIABLE):
+        yield given
+        return
+    try:
+        broker = KafkaBroker()
+    except NoKafka as why:
+        pytest.skip(f"no Apache Kafka: {why}")
+    with broker:
+        yield broker.bootstrap

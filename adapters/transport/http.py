@@ -9,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from adapters.transport.guard import Guard, Withheld, tracing
+from contracts import traces
 from contracts.clock import Clock
 
 KEEPALIVE_S = 10
@@ -137,7 +138,7 @@ class HttpCaller:
             call.method,
             URL(self._base_url + call.target, encoded=True),
             data=call.body,
-            headers=call.headers,
+            headers=_traced(call.headers),
             allow_redirects=False,
             timeout=client_timeout(call.time_outs),
             trace_request_ctx=guard,
@@ -150,6 +151,11 @@ class HttpCaller:
                     return MayHaveLeft("reply.too_long")
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status, headers, bytes(body))
+
+
+def _traced(headers: Mapping[str, str]) -> Mapping[str, str]:
+    traceparent = traces.CURRENT.get()
+    return headers if traceparent is None else {**headers, traces.HEADER: traceparent}
 
 
 @lru_cache(maxsize=64)

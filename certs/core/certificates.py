@@ -10,11 +10,15 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, NameOID
 
+from certs.core.algorithms import KeyKind, key_kind
+from certs.core.certificate_fields import KEY_USAGE, Fields, read_fields
+from certs.core.der import DerError, read_der
 from certs.core.headers import ALG_EC, ALG_RSA
+from certs.core.pem import is_pem, read_pem
 
 ARC = "2.25.142285106485850155371164267729557364481"
 """The arc of our private EKUs, fixed once."""
@@ -37,6 +41,14 @@ ROLE_OIDS: Mapping[Role, str] = {role: f"{ARC}.{number}" for number, role in enu
 
 _ROLES = {oid: role for role, oid in ROLE_OIDS.items()}
 _KNOWN_CRITICAL = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE})
+# What may stand beside them. Not a second place for names: a subjectAltName is refused, whatever it says.
+_KNOWN = _KNOWN_CRITICAL | {
+    ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+    ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
+    ExtensionOID.CRL_DISTRIBUTION_POINTS,
+    ExtensionOID.AUTHORITY_INFORMATION_ACCESS,
+    ExtensionOID.CERTIFICATE_POLICIES,
+}
 
 
 class CertificateError(ValueError):
@@ -73,17 +85,15 @@ class Certificate:
 
 
 def parse_certificate(data: bytes) -> Certificate:
-    """Read one certificate, DER or PEM (one block). Raises CertificateError for anything else, and for keys that are
-    neither EC nor RSA, repeated extensions, and a subject that names OU, CN or serialNumber twice."""
+    """Read one certificate, strict DER or PEM (one block). Raises CertificateError for anything else, and for keys that
+    are neither EC nor RSA, repeated extensions, a serial that is not positive, more than 16 KiB, and a subject that
+    names OU, CN or serialNumber twice."""
     try:
-        if data.lstrip().startswith(b"-----BEGIN"):
-            blocks = x509.load_pem_x509_certificates(data)
-            if len(blocks) != 1:
-                raise CertificateError(f"expected one certificate, found {len(blocks)}")
-            parsed = blocks[0]
-        else:
-            parsed = x509.load_der_x509_certificate(data)
-        return _read(parsed)
+        der = read_pem(data, "CERTIFICATE", "X509 CERTIFICATE") if is_pem(data) else data
+        # Ours first: the library takes negative serials, and passes over what it need not look at.
+        if read_fields(der).serial <= 0:
+            raise CertificateError("its serial is not positive")
+        return _read(x509.load_der_x509_certificate(der))
     except CertificateError:
         raise
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion) as wrong:
@@ -91,7 +101,12 @@ def parse_certificate(data: bytes) -> Certificate:
 
 
 def _read(parsed: x509.Certificate) -> Certificate:
-    key = parsed.public_key()
+    try:
+        key = parsed.public_key()
+    except UnsupportedAlgorithm as wrong:
+        if key_kind(parsed) is KeyKind.SM2:
+            raise CertificateError("its key is SM2, which is not supported here; only its dates can be read") from wrong
+        raise
     if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         raise CertificateError("its key is neither EC nor RSA")
     der = parsed.public_bytes(Encoding.DER)
@@ -114,10 +129,11 @@ def _read(parsed: x509.Certificate) -> Certificate:
 
 
 def implied_alg(key: PublicKey) -> str:
-    """The algorithm a key implies: P-256, or RSA of 2048-4096 bits with an exponent from 65537 up; else ""."""
+    """The algorithm a key implies: P-256, or RSA of 2048-4096 bits with an odd exponent from 65537 up; else ""."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         return ALG_EC if isinstance(key.curve, ec.SECP256R1) else ""
-    return ALG_RSA if 2048 <= key.key_size <= 4096 and key.public_numbers().e >= 65537 else ""
+    exponent = key.public_numbers().e
+    return ALG_RSA if 2048 <= key.key_size <= 4096 and exponent >= 65537 and exponent % 2 else ""
 
 
 def _subject(parsed: x509.Certificate, oid: x509.ObjectIdentifier) -> str:
@@ -145,7 +161,8 @@ def judge(certificate: Certificate, issuing: Certificate, root: Certificate, now
 
     `certificate-unknown`: not signed by issuing, issuing not by root, not exactly one role as its only EKU, KeyUsage
     not critical digitalSignature (nonRepudiation may stand beside it), not marked as no CA, a key outside the profile,
-    a role's subject incomplete, key identifiers that do not link, a critical extension we do not know.
+    a role's subject incomplete, key identifiers or names that do not link byte for byte, an extension we do not know
+    or that gives a second name (subjectAltName), a serial that is not positive in 20 bytes, bytes that are not DER.
     `certificate-expired`: not within notBefore ≤ now < notAfter, notAfter exclusive, for each of the three.
     Revocation, binding and registration live in SQL, not here. The timeless part is cached by the three DERs.
     Source: design s6, libraries s4.7 (what ClientVerifier lets through).
@@ -159,18 +176,44 @@ def judge(certificate: Certificate, issuing: Certificate, root: Certificate, now
 
 @lru_cache(maxsize=4096)
 def _stands(certificate: Certificate, issuing: Certificate, root: Certificate) -> bool:
+    return stands_as_issuer(issuing, root) and _is_leaf(certificate) and _is_under(certificate, issuing)
+
+
+@lru_cache(maxsize=64)
+def stands_as_issuer(issuing: Certificate, root: Certificate) -> bool:
+    """Whether an issuing CA (path length 0) stands under a self-signed root, apart from time. Cached by the DERs."""
     return (
-        _is_leaf(certificate)
-        and _is_authority(issuing, path_length=0)
+        _is_authority(issuing, path_length=0)
         and _is_authority(root, path_length=None)
-        and _signed_by(certificate, issuing)
-        and _signed_by(issuing, root)
-        and _signed_by(root, root)
+        and _is_under(issuing, root)
+        and _is_under(root, root)
     )
+
+
+def _is_under(certificate: Certificate, issuer: Certificate) -> bool:
+    """Linked byte for byte, in DER, and signed; only a root names itself."""
+    try:
+        below, above = read_fields(certificate.der), read_fields(issuer.der)
+        for extension in below.extensions:
+            value = read_der(extension.value)
+            if extension.oid == KEY_USAGE:
+                value.named_bits()
+    except DerError:
+        return False
+    is_linked = below.issuer == above.subject and (below.subject == below.issuer) is (certificate == issuer)
+    return is_linked and _is_plain(below) and _signed_by(certificate, issuer)
+
+
+def _is_plain(fields: Fields) -> bool:
+    """A serial as RFC 5280 s4.1.2.2 wants it, one algorithm named twice, no unique identifiers."""
+    serial_is_right = 0 < fields.serial < 1 << 159
+    return serial_is_right and fields.inner_algorithm == fields.outer_algorithm and not fields.unique_ids
 
 
 def _signed_by(certificate: Certificate, issuer: Certificate) -> bool:
     if not isinstance(certificate.parsed.signature_hash_algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):
+        return False
+    if not isinstance(certificate.parsed.signature_algorithm_parameters, ec.ECDSA | padding.PKCS1v15):
         return False
     try:
         certificate.parsed.verify_directly_issued_by(issuer.parsed)
@@ -183,7 +226,7 @@ def _signed_by(certificate: Certificate, issuer: Certificate) -> bool:
 
 def _is_well_formed(certificate: Certificate, *, ca: bool, path_length: int | None) -> bool:
     extensions = certificate.parsed.extensions
-    if any(one.critical and one.oid not in _KNOWN_CRITICAL for one in extensions):
+    if any(one.oid not in (_KNOWN_CRITICAL if one.critical else _KNOWN) for one in extensions):
         return False
     try:
         constraints = extensions.get_extension_for_class(x509.BasicConstraints)

@@ -1,30 +1,90 @@
 """The port both drivers implement (design s7)."""
 
-from collections.abc import Callable, Sequence
+import enum
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.core.items import Message
 
-Handler = Callable[[Message], None]
+
+class Plain(enum.Enum):
+    """Verdicts that need no reason."""
+
+    TAKEN = "taken"
+    FULL = "full"  # no room now: the message is to be offered again later
+
+
+TAKEN, FULL = Plain.TAKEN, Plain.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Read and worth nothing any more: an ordinary redelivery. cause: a word for the counters."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Can never be used: it goes whole to the dead letters.
+
+    reason: one of contracts.bus.DEAD_REASONS. detail: holds no value of the message.
+    """
+
+    reason: str
+    detail: str = ""
+
+
+Verdict = Plain | Dropped | Dead
+Handler = Callable[[Message], Verdict]
+Screen = Callable[[Sequence[Message]], Awaitable[Sequence["Message | Verdict"]]]
+"""Asks the book once about a batch: each message comes back with the book's own facts, or why it is not for anybody.
+Raises StoreError where the book cannot be asked now."""
+
+
+def always_room() -> int:
+    """Of a handler that never says FULL for long."""
+    return 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusView:
+    """How a bus does. up: whether it takes messages. lag: messages not yet read, by topic, of this process's share.
+
+    paused: topics whose messages wait because their handler is full.
+    """
+
+    up: bool
+    lag: Mapping[str, int] = field(default_factory=dict)
+    paused: Collection[str] = ()
 
 
 class Bus(Protocol):
     """At least once, in no order that matters. Handlers are called on the event loop and must not block or raise."""
 
-    def on_request(self, biller: str, handler: Handler) -> None:
-        """Take this biller's request messages (orders, bill queries)."""
+    def on_request(self, biller: str, handler: Handler, room: Callable[[], int] = always_room) -> None:
+        """Take this biller's request messages (orders, bill queries). room: how many more it would take now."""
         ...
 
-    def on_result(self, handler: Handler) -> None:
-        """Take result messages."""
+    def on_result(self, handler: Handler, missed: Callable[[], None]) -> None:
+        """Take result messages. missed: called where some may have gone by unheard (start, a broken connection)."""
         ...
 
     async def open(self) -> None:
-        """Begin to deliver."""
+        """Begin to deliver. Does not wait for a broker and does not fail without one."""
         ...
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the bus has them all; raises BusDown where it may not have them (then they are sent again)."""
+        ...
+
+    async def leave(self) -> None:
+        """Take no more requests, so that others get them; publishing and results go on."""
+        ...
+
+    def view(self) -> BusView:
+        """How it does now."""
         ...
 
     async def close(self) -> None:
@@ -33,4 +93,8 @@ class Bus(Protocol):
 
 
 class BusDown(Exception):
-    """The bus did not take messages, or did not say that it did."""
+    """The bus did not take messages, or did not say that it did. taken: ids of those that it has all the same."""
+
+    def __init__(self, cause: str, taken: Collection[str] = ()) -> None:
+        super().__init__(cause)
+        self.taken = frozenset(taken)

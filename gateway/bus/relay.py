@@ -1,14 +1,17 @@
 """The relay: outbox rows leave after their commit, at least once (design s3.2).
 
-Rows are told by the store as they commit; what was missed (a crash, another command's write) is found again by its
-missing `published_at`. A publish without an answer is in doubt and is sent again.
+Rows of this process are told by the store as they commit. Those of other processes, and what was missed (a crash, a
+publish without an answer, another command's write), are found again by their missing `published_at`, never by a
+high-water mark: by the process that holds the relay's lease, so that they are not sent by all.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from contracts.clock import Clock
 from gateway.bus.port import Bus, BusDown
+from gateway.core.held import Held
 from gateway.core.items import MarkPublished, Message, Outbox, TakeOutbox
 from gateway.core.rows import OutboxRow
 from gateway.flow.crash_points import CrashPoint, CrashPoints
@@ -18,15 +21,34 @@ from gateway.store.port import Store, StoreError
 BATCH = 500
 LOOK_AGAIN_S = 1.0
 MISSED_AFTER_MS = 3_000
+BUSY_S, IDLE_S = 0.02, 0.1
+FLUSH_STEPS, FLUSH_STEP_S = 40, 0.05
+LATELY = 10_000
 
 
 class Relay:
-    """One per process that runs the relay role."""
+    """One per process that runs the relay role.
 
-    def __init__(self, store: Store, bus: Bus, clock: Clock, crash: CrashPoints, tasks: TaskGroup) -> None:
+    lease: that of the relay, while it is ours. missed_after_ms: how old rows are that others are thought to have
+    missed; 0: others leave theirs to us, so they are looked for many times a second.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        clock: Clock,
+        crash: CrashPoints,
+        tasks: TaskGroup,
+        *,
+        lease: Callable[[], Held | None],
+        missed_after_ms: int = MISSED_AFTER_MS,
+    ) -> None:
         self._store, self._bus, self._clock, self._crash, self._tasks = store, bus, clock, crash, tasks
+        self._lease, self._missed_after_ms = lease, missed_after_ms
         self._queue: list[Message] = []
         self._known: set[str] = set()
+        self._lately: deque[str] = deque(maxlen=LATELY)
         self._wake = asyncio.Event()
         self.told: Callable[[Sequence[OutboxRow]], None] = self._told
 
@@ -34,21 +56,31 @@ class Relay:
         """Begin to publish what commits, and what was missed."""
         self._store.listen(self.told)
         self._tasks.start("relay", self._publish_for_ever())
-        self._tasks.start("relay.missed", self._find_missed_for_ever())
+        self._tasks.start("relay.missed", self._find_for_ever())
 
     def depth(self) -> int:
         """Messages committed and not yet marked as published."""
         return len(self._known)
 
-    def _told(self, rows: Sequence[OutboxRow]) -> None:
-        self._take([Message(message_id=r.message_id, topic=r.topic, key=r.key, payload=r.payload) for r in rows])
+    async def flush(self) -> None:
+        """Wait, not for long, until what this process has committed is out; the rest is found by whoever comes."""
+        for _ in range(FLUSH_STEPS):
+            if not self._known:
+                return
+            await self._clock.sleep(FLUSH_STEP_S)
 
-    def _take(self, messages: Sequence[Message]) -> None:
+    def _told(self, rows: Sequence[OutboxRow]) -> None:
+        if self._new(
+            [Message(message_id=r.message_id, topic=r.topic, key=r.key, payload=r.payload) for r in rows], self._queue
+        ):
+            self._wake.set()
+
+    def _new(self, messages: Sequence[Message], into: list[Message]) -> int:
+        """Put those that are not under way already; how many."""
         fresh = [message for message in messages if message.message_id not in self._known]
         self._known.update(message.message_id for message in fresh)
-        self._queue.extend(fresh)
-        if fresh:
-            self._wake.set()
+        into.extend(fresh)
+        return len(fresh)
 
     async def _publish_for_ever(self) -> None:
         while True:
@@ -56,26 +88,51 @@ class Relay:
             self._wake.clear()
             while self._queue:
                 batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
-                await self._publish(batch)
+                if not await self._publish(batch):
+                    await self._clock.sleep(LOOK_AGAIN_S)
 
-    async def _publish(self, batch: list[Message]) -> None:
+    async def _publish(self, batch: list[Message]) -> bool:
+        """Put out, then marked. False: the bus or the book did not take all; what is left is found again."""
         ids = [message.message_id for message in batch]
+        done = True
         try:
             self._crash.reach(CrashPoint.RELAY_BEFORE_PUBLISH)
-            await self._bus.publish(batch)
+            out = ids
+            try:
+                await self._bus.publish(batch)
+            except BusDown as down:
+                out, done = [each for each in ids if each in down.taken], False
             self._crash.reach(CrashPoint.RELAY_BEFORE_MARK)
-            await self._store.run(MarkPublished(message_ids=ids))
-        except (BusDown, StoreError):
-            await self._clock.sleep(LOOK_AGAIN_S)
+            if out:
+                await self._store.run(MarkPublished(message_ids=out))
+                self._lately.extend(out)
+        except StoreError:
+            done = False
         finally:
             self._known.difference_update(ids)
+        return done
 
-    async def _find_missed_for_ever(self) -> None:
+    async def _find_for_ever(self) -> None:
+        idle_s = BUSY_S
         while True:
-            try:
-                found = await self._store.run(TakeOutbox(older_than_ms=MISSED_AFTER_MS, limit=BATCH))
-                if isinstance(found, Outbox):
-                    self._take(found.messages)
-            except StoreError:
-                pass  # the next look finds them
-            await self._clock.sleep(LOOK_AGAIN_S)
+            found, done = await self._find()
+            idle_s = BUSY_S if found else min(2 * idle_s, IDLE_S)
+            if found < BATCH or not done:
+                await self._clock.sleep(LOOK_AGAIN_S if self._missed_after_ms or not done else idle_s)
+
+    async def _find(self) -> tuple[int, bool]:
+        """One look, and what it finds put out. How many were new, and whether all went well."""
+        under = self._lease()
+        if under is None:
+            return 0, True
+        try:
+            taken = await self._store.run(TakeOutbox(older_than_ms=self._missed_after_ms, limit=BATCH, under=under))
+        except StoreError:
+            return 0, False
+        if not isinstance(taken, Outbox) or not taken.messages:
+            return 0, True
+        batch: list[Message] = []
+        # A row that this process itself has put out since the look need not go again.
+        lately = set(self._lately)
+        self._new([message for message in taken.messages if message.message_id not in lately], batch)
+        return len(batch), not batch or await self._publish(batch)

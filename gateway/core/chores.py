@@ -1,4 +1,4 @@
-"""The house's own chores: outbox, seals, nonces."""
+"""The house's own chores: outbox, seals, what is forgotten."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -9,31 +9,45 @@ from certs.core import seals
 from gateway.core.admit import NONCE_BUCKET_S, NONCE_FLOOR, NONCE_KEPT_S, WINDOW_MAX_S
 from gateway.core.book import Book
 from gateway.core.env import Env, day_after, local
-from gateway.core.items import (
-    Kept,
-    MarkPublished,
-    Message,
-    NotNow,
-    Outbox,
-    PurgeNonces,
-    Reply,
-    Seal,
-    Sealed,
-    SignDay,
-    TakeOutbox,
-)
+from gateway.core.held import Held, still_held
+from gateway.core.items import Item, Kept, MarkPublished, Message, NotNow, Outbox, Reply, Seal, Sealed, TakeOutbox
 from gateway.core.rows import Lease, OutboxRow, Record, Setting
 from gateway.core.rows import Seal as SealRow
 from gateway.core.steps import Now, Purge, Read, Scan, Work
 
-SEALER = "sealer"
+ENDED_KEPT_MS = 3_600_000
+"""How long the allowance of a process that has ended stays in the book."""
+
+
+class SignDay(Item, frozen=True, kw_only=True):
+    """Put the archive key's signature under a day's statement."""
+
+    day: str
+    keyid: str
+    signature: bytes
+
+
+class ForgetOld(Item, frozen=True, kw_only=True):
+    """Forget nonces whose window is past, raising the floor in the same commit, and allowances of the long dead."""
+
+
+def refuse_moved(under: Held | None) -> Work[NotNow | None]:
+    """Why somebody who acts under a lease may not, or None. One look: who asks twice only does work twice."""
+    if under is None:
+        return None
+    book = Book()
+    book.load((yield Read("leases", [(under.name,)])))
+    return None if still_held(under, book) else NotNow(gone=False, cause=f"another {under.name} holds the lease")
 
 
 def take_outbox(items: Sequence[TakeOutbox], env: Env) -> Work[list[Reply]]:
-    """List messages that nobody has published yet. Replies: Outbox."""
+    """List messages that nobody has published yet. Replies: Outbox, or NotNow where the lease has moved on."""
     now: int = yield Now()
     replies: list[Reply] = []
     for item in items:
+        if (refused := (yield from refuse_moved(item.under))) is not None:
+            replies.append(refused)
+            continue
         found: list[OutboxRow] = yield Scan(
             "outbox_unpublished", {"before": now - item.older_than_ms, "limit": item.limit}
         )
@@ -55,7 +69,7 @@ def mark_published(items: Sequence[MarkPublished], env: Env) -> Work[list[Reply]
     return [Kept(count=len(item.message_ids)) for item in items]
 
 
-def purge_nonces(items: Sequence[PurgeNonces], env: Env) -> Work[list[Reply]]:
+def forget_old(items: Sequence[ForgetOld], env: Env) -> Work[list[Reply]]:
     """Forget whole buckets whose every nonce is past, and raise the floor over them in the same commit."""
     now: int = yield Now()
     bucket = (now // 1000 - NONCE_KEPT_S - WINDOW_MAX_S) // NONCE_BUCKET_S
@@ -68,6 +82,7 @@ def purge_nonces(items: Sequence[PurgeNonces], env: Env) -> Work[list[Reply]]:
     elif raised.value > floor.value:
         book.put(raised)
     yield Purge("nonces_before", {"bucket": bucket})
+    yield Purge("allowances_before", {"before": now - ENDED_KEPT_MS})
     yield book.write()
     return [Kept() for _ in items]
 
@@ -78,8 +93,9 @@ def seal(items: Sequence[Seal], env: Env) -> Work[list[Reply]]:
     replies: list[Reply] = []
     for item in items:
         book = Book()
-        book.load((yield Read("leases_locked", [(SEALER,)])))
-        if not _take_lease(item, book, now):
+        # Locked, not only read: the lease carries the day's tree, and must not move on before our commit.
+        book.load((yield Read("leases_locked", [(item.under.name,)])))
+        if not still_held(item.under, book):
             replies.append(NotNow(gone=False, cause="another sealer holds the lease"))
             continue
         count = yield from _chain(item, book, local(now, env.zone).date().isoformat())
@@ -89,23 +105,12 @@ def seal(items: Sequence[Seal], env: Env) -> Work[list[Reply]]:
     return replies
 
 
-def _take_lease(item: Seal, book: Book, now: int) -> bool:
-    lease = book.get(Lease, SEALER)
-    if lease is None:
-        book.add(Lease(name=SEALER, owner=item.owner, until=now + item.lease_ms, fence=1))
-        return True
-    if lease.owner != item.owner and lease.until > now:
-        return False
-    book.put(replace(lease, owner=item.owner, until=now + item.lease_ms, fence=lease.fence + 1))
-    return True
-
-
 def _chain(item: Seal, book: Book, today: str) -> Work[int]:
     last: list[Record] = yield Scan("record_last_sealed")
     closed: list[SealRow] = yield Scan("seal_last")
     end, position = (last[0].chain or seals.GENESIS, last[0].position or 0) if last else (seals.GENESIS, 0)
     open_since = str(last[0].day) if last and (not closed or closed[0].day < str(last[0].day)) else None
-    lease = book.need(Lease, SEALER)
+    lease = book.need(Lease, item.under.name)
     tree = seals.Frontier.read(lease.memo) if lease.memo else seals.Frontier()
     if tree.count != (position if open_since else 0):
         raise LookupError(f"the sealer's tree holds {tree.count} leaves, its day {position}")
@@ -122,7 +127,8 @@ def _chain(item: Seal, book: Book, today: str) -> Work[int]:
         end = seals.chain(end, record.leaf)
         tree.add(record.leaf)
         book.put(replace(record, day=today, position=position, chain=end))
-    book.put(replace(lease, memo=tree.write()))
+    if (memo := tree.write()) != lease.memo:
+        book.put(replace(lease, memo=memo))
     return len(unsealed)
 
 

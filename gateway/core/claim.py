@@ -11,7 +11,7 @@ from gateway.core.book import Book
 from gateway.core.env import Env, closed_for_s
 from gateway.core.items import Claim, Granted, NotNow, Reply
 from gateway.core.pieces import UNDOING
-from gateway.core.rows import Attempt, Order, Payment, QueryToken
+from gateway.core.rows import Allowance, Attempt, Order, Payment, QueryToken
 from gateway.core.states import advance, advance_order
 from gateway.core.steps import Now, Read, Work
 
@@ -31,9 +31,21 @@ def claim(items: Sequence[Claim], env: Env) -> Work[list[Reply]]:
     tokens = sorted({(payment.query_token,) for payment in book.all(Payment) if payment.query_token})
     if tokens:
         book.load((yield Read("query_tokens", tokens)))
+    yield from _read_allowances(items, book)
     replies = [_decide(item, book, now, env) for item in items]
     yield book.write()
     return replies
+
+
+def _read_allowances(items: Sequence[Claim], book: Book) -> Work[None]:
+    """Held until the commit: whoever deals on what a dead process held waits for its last claims, and counts them."""
+    held = set()
+    for item in items:
+        payment = book.get(Payment, item.gateway_serial)
+        if item.share is not None and payment is not None:
+            held.add((payment.biller, item.share, item.worker))
+    if held:
+        book.load((yield Read("allowances_held", sorted(held))))
 
 
 def _decide(item: Claim, book: Book, now: int, env: Env) -> Reply:
@@ -44,6 +56,7 @@ def _decide(item: Claim, book: Book, now: int, env: Env) -> Reply:
     facts = env.facts_of(payment.service)
     refused = _repeat_gate(order, facts, now) if item.repeat else _first_gate(order, now)
     refused = refused or _closed_gate(now, facts, env) or _turn_gate(order, book, now)
+    refused = refused or _allowance_gate(item, payment, book, now)
     return refused or _grant(item, order, payment, book, now=now, env=env)
 
 
@@ -76,6 +89,16 @@ def _repeat_gate(order: Order, facts: FlowFacts, now: int) -> NotNow | None:
 def _closed_gate(now: int, facts: FlowFacts, env: Env) -> NotNow | None:
     seconds = closed_for_s(now, env.zone, facts.closed_local)
     return NotNow(gone=False, cause="closed", retry_at=now + seconds * 1000) if seconds else None
+
+
+def _allowance_gate(item: Claim, payment: Payment, book: Book, now: int) -> NotNow | None:
+    """A process that stood still for long has lost its part of the biller to others, whatever it believes."""
+    if item.share is None:
+        return None
+    held = book.get(Allowance, payment.biller, item.share, item.worker)
+    if held is None or not held.concurrency or held.expires_at <= now:
+        return NotNow(gone=False, cause="allowance", retry_at=now + TURN_RETRY_MS)
+    return None
 
 
 def _turn_gate(order: Order, book: Book, now: int) -> NotNow | None:

@@ -7,7 +7,7 @@ from gateway.core.admit import admit, record_request
 from gateway.core.book import Book
 from gateway.core.env import Env
 from gateway.core.items import Inquire, Inquired, KeepRefused, Kept, Reply
-from gateway.core.keys import archived, claim_keys, kept_refusal, taken
+from gateway.core.keys import claim_keys, kept_refusal, lost, taken
 from gateway.core.rows import Key, Payment
 from gateway.core.steps import Work
 
@@ -50,7 +50,7 @@ def _answer(station: str, item: Inquire, book: Book) -> Inquired:
     if held.kind == "TOMBSTONE":
         return Inquired()
     payment = book.get(Payment, held.gateway_serial) if held.gateway_serial else None
-    return Inquired(taken=taken(payment, book)) if payment is not None else Inquired(refusal=archived(held))
+    return Inquired(taken=taken(payment, book)) if payment is not None else Inquired(refusal=lost(held))
 
 
 def keep_refused(items: Sequence[KeepRefused], env: Env) -> Work[list[Reply]]:

@@ -6,6 +6,7 @@ drawn by the shell, of which all serials are minted, so that a decision done aga
 
 import msgspec
 
+from gateway.core.held import Held
 from gateway.core.rows import Order, Payment, QueryToken
 
 
@@ -114,13 +115,17 @@ class AnswerBill(Item, frozen=True, kw_only=True):
 
 
 class Claim(Item, frozen=True, kw_only=True):
-    """A worker is ready to call the biller for this order now. repeat: send an undo in doubt again."""
+    """A worker is ready to call the biller for this order now. repeat: send an undo in doubt again.
+
+    share: of the biller, under which `worker` has an allowance now (gateway.core.allowances); None: it is alone.
+    """
 
     gateway_serial: str
     order_serial: str
     worker: str
     entropy: int
     repeat: bool = False
+    share: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -173,12 +178,14 @@ class TakeQuestions(Item, frozen=True, kw_only=True):
     """Lease due questions: each order's next one moves on by lease_ms at least, so that nobody else asks meanwhile.
 
     room: per biller how many can be asked at once; what finds no room stays due. None: no limit.
+    under: the lease it is asked under; None: by whoever needs none.
     """
 
     limit: int = 500
     lease_ms: int = 10_000
     room: dict[str, int] | None = None
     entropy: int
+    under: Held | None = None
 
 
 class TakeOutbox(Item, frozen=True, kw_only=True):
@@ -186,6 +193,7 @@ class TakeOutbox(Item, frozen=True, kw_only=True):
 
     older_than_ms: int = 1000
     limit: int = 500
+    under: Held | None = None
 
 
 class MarkPublished(Item, frozen=True, kw_only=True):
@@ -197,21 +205,8 @@ class MarkPublished(Item, frozen=True, kw_only=True):
 class Seal(Item, frozen=True, kw_only=True):
     """Chain unsealed leaves under the sealer's lease; close earlier days (M11)."""
 
-    owner: str
-    lease_ms: int = 10_000
+    under: Held
     limit: int = 2000
-
-
-class SignDay(Item, frozen=True, kw_only=True):
-    """Put the archive key's signature under a day's statement."""
-
-    day: str
-    keyid: str
-    signature: bytes
-
-
-class PurgeNonces(Item, frozen=True, kw_only=True):
-    """Forget nonces whose window is past, raising the floor in the same commit."""
 
 
 class Deposit(Item, frozen=True, kw_only=True):
@@ -354,11 +349,12 @@ class Judged(Reply, frozen=True, kw_only=True):
 
 
 class Swept(Reply, frozen=True, kw_only=True):
-    """What a sweep found: orders that wait to be called, and how many it ended or marked."""
+    """What a sweep found: orders that wait to be called, and how many it ended or marked. now: the database's clock."""
 
     ready: list[Order]
     expired: int
     overdue: int
+    now: int
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

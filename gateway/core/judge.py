@@ -81,7 +81,7 @@ class Judging(Effects):
         """The original is undone: the end of our own open undo, else a break for two people (design s5)."""
         undos = [o for o in self._orders(payment) if o.kind in (OrderKind.REVERSE, OrderKind.CANCEL)]
         undo = next((o for o in undos if o.state in UNDECIDED), None)
-        if undo is not None and undo.attempts > 0:
+        if undo is not None and (undo.attempts > 0 or undo.state == OrderState.UNKNOWN):
             return self._undoing(piece, undo, payment, self._mover.env.facts_of(payment.service))
         if any(o.state == OrderState.DONE for o in undos):
             return self.keep(piece, order, payment, "REVERSED")

@@ -30,7 +30,15 @@ def claim_keys(wanted: Sequence[Key], book: Book) -> Work[set[tuple[str, str]]]:
     if serials:
         book.load((yield Read("payments", serials)))
         book.load((yield Read("orders_of", serials)))
+        yield from read_archived(serials, book)
     return ours
+
+
+def read_archived(serials: Sequence[tuple[str]], book: Book) -> Work[None]:
+    """Those of the payments that are not in the book, from the archive: final, with no order that matters any more."""
+    missing = [place for place in serials if book.get(Payment, *place) is None]
+    if missing:
+        book.load((yield Read("payments_archived", missing)))
 
 
 def replay(item: Keyed, held: Key, book: Book) -> Taken | Refusal:
@@ -43,15 +51,15 @@ def replay(item: Keyed, held: Key, book: Book) -> Taken | Refusal:
         return kept_refusal(held)
     payment = book.get(Payment, held.gateway_serial) if held.gateway_serial else None
     if payment is None:
-        return archived(held)
+        return lost(held)
     return taken(payment, book, replayed=held.arrival_id != item.arrival.arrival_id)
 
 
-def archived(held: Key) -> Refusal:
-    """A key whose payment is no longer in this book (M3: the key outlives it). It never buys again."""
+def lost(held: Key) -> Refusal:
+    """A key whose payment is neither in the book nor in its archive (M3: the key outlives it). It never buys again."""
     return Refusal(
         slug="not-found",
-        detail=f"The payment of this key, {held.gateway_serial}, has moved to the archive.",
+        detail=f"The payment of this key, {held.gateway_serial}, is not in this book.",
         gateway_serial=held.gateway_serial,
         replayed=True,
     )

@@ -4,14 +4,9 @@ import msgspec
 
 from contracts.bus import BillQueryMessage, BillResultMessage, OrderMessage, ResultMessage
 from contracts.states import FINAL, State
+from contracts.traces import traceparent
 from gateway.core.env import Env, rfc3339
 from gateway.core.rows import Order, OutboxRow, Payment, QueryToken
-
-
-def traceparent(trace_id: str, serial: str) -> str:
-    """W3C trace context; the span is taken from the message's own serial."""
-    span = format(int.from_bytes(serial[-10:].encode(), "big") & ((1 << 64) - 1) or 1, "016x")
-    return f"00-{trace_id}-{span}-01"
 
 
 def request(order: Order, payment: Payment, message_id: str, now: int, env: Env) -> OutboxRow:

@@ -21,6 +21,7 @@ PAY_EVENTS: Mapping[OrderEvent, Event] = {
     OrderEvent.ACCEPTED: Event.ACCEPTED,
     OrderEvent.NOT_SENT: Event.NOT_SENT,
     OrderEvent.LOST: Event.LOST,
+    OrderEvent.RESTORED: Event.LOST,
     OrderEvent.ABSENT_FINAL: Event.ABSENT_FINAL,
 }
 """What an event of a PAY, DEBIT or REFUND is to its payment."""

@@ -14,6 +14,7 @@ from contracts.serials import Serials
 from contracts.states import Event, OrderEvent, OrderKind, OrderState, State
 from gateway.core import messages
 from gateway.core.book import Book
+from gateway.core.chores import refuse_moved
 from gateway.core.claim import may_repeat
 from gateway.core.days import open_day
 from gateway.core.env import Env, settle_date
@@ -32,10 +33,16 @@ ALARM_AGES_S: tuple[int, ...] = (600, 7200, 86400, 3 * 86400)
 
 
 def take_questions(items: Sequence[TakeQuestions], env: Env) -> Work[list[Reply]]:
-    """Lease every due question: its next one is written first, so that no other process asks it meanwhile."""
+    """Lease every due question: its next one is written first, so that no other process asks it meanwhile.
+
+    Replies: Questions, or NotNow where the resolver's lease has moved on.
+    """
     now: int = yield Now()
     replies: list[Reply] = []
     for item in items:
+        if (refused := (yield from refuse_moved(item.under))) is not None:
+            replies.append(refused)
+            continue
         found: list[Order] = yield Scan("orders_to_ask", {"now": now, "limit": item.limit})
         due = _with_room([order for order in found if order.biller in env.manifests], item.room)
         book = Book()
@@ -218,7 +225,7 @@ def sweep(items: Sequence[Sweep], env: Env) -> Work[list[Reply]]:
             yield book.write()
         place = {"after_at": item.after_at, "after_serial": item.after_serial}
         ready: list[Order] = yield Scan("orders_ready", {"now": now, "limit": item.limit, **place})
-        replies.append(Swept(ready=ready, expired=ended, overdue=lost))
+        replies.append(Swept(ready=ready, expired=ended, overdue=lost, now=now))
     return replies
 
 

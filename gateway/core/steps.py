@@ -72,12 +72,23 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """Delete what a named statement selects; only nonces may be purged (never money, never a key). Answer: None."""
+    """Delete what a named statement selects; nonces, and what ended processes held (never money, never a key).
+    Answer: None."""
 
     query: str
     params: dict[str, Any]
 
 
-Step = Now | Claim | Read | Scan | Numbers | Write | Purge
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Move rows, as they were read, into their archive tables; before the Write. Answer: None.
+
+    They are all of tables in ARCHIVED. A row that is no longer there as it was read makes the unit a lost race.
+    """
+
+    rows: Sequence[Row]
+
+
+Step = Now | Claim | Read | Scan | Numbers | Write | Purge | Archive
 Work = Generator[Step, Any, T]
 """A unit of work that ends in T."""

@@ -66,8 +66,13 @@ def prepare(items: Sequence[Ask], env: Env) -> Work[Targets]:
     admission = yield from admit(items, book)
     plain: list[Payment] = yield Read("payments", sorted({(item.gateway_serial,) for item in items}))
     found = {payment.gateway_serial: payment for payment in plain}
+    missing = sorted({(item.gateway_serial,) for item in items} - {(serial,) for serial in found})
+    gone: list[Payment] = (yield Read("payments_archived", missing)) if missing else []
+    archived = {payment.gateway_serial: payment for payment in gone}
     early = {
-        item.arrival.arrival_id: refusal for item in items if (refusal := _early(item, admission, found)) is not None
+        item.arrival.arrival_id: refusal
+        for item in items
+        if (refusal := _early(item, admission, found | archived) or _moved(item, archived)) is not None
     }
     runnable = [item for item in items if item.arrival.arrival_id not in early]
     ours = yield from claim_keys([_key(item, admission) for item in runnable], book)
@@ -97,6 +102,14 @@ def _early(item: Ask, admission: Admission, found: Mapping[str, Payment]) -> Ref
     if payment is None or payment.institution_code != admission.callers[item.arrival.arrival_id].institution_code:
         return Refusal(slug="not-found", detail="This station has no such payment.")
     return None
+
+
+def _moved(item: Ask, archived: Mapping[str, Payment]) -> Refusal | None:
+    """What has moved to the archive moves no more money."""
+    payment = archived.get(item.gateway_serial)
+    if payment is None:
+        return None
+    return conflict(payment, "The payment has moved to the archive.", "该笔缴费已归档，请联系邮政局办理")
 
 
 def _key(item: Ask, admission: Admission) -> Key:

@@ -7,6 +7,9 @@ from typing import Any
 
 from gateway.core import (
     accept,
+    allowances,
+    archive,
+    audited,
     bills,
     cancel,
     card_write,
@@ -14,10 +17,12 @@ from gateway.core import (
     claim,
     inquire,
     items,
+    leases,
     outcome,
     refund,
     registry,
     resolve,
+    restored,
     views,
 )
 from gateway.core.env import Env
@@ -60,8 +65,18 @@ UNITS: Mapping[type[Item], Unit] = {
     items.TakeOutbox: chores.take_outbox,
     items.MarkPublished: chores.mark_published,
     items.Seal: chores.seal,
-    items.SignDay: chores.sign_day,
-    items.PurgeNonces: chores.purge_nonces,
+    chores.SignDay: chores.sign_day,
+    chores.ForgetOld: chores.forget_old,
+    leases.HoldLeases: leases.hold_leases,
+    leases.DropLeases: leases.drop_leases,
+    allowances.Renew: allowances.renew,
+    audited.KeepAudit: audited.keep_audit,
+    archive.ArchivePayments: archive.archive_payments,
+    archive.ArchiveRecords: archive.archive_records,
+    archive.ArchiveMessages: archive.archive_messages,
+    restored.BeginRestore: restored.begin_restore,
+    restored.RestoreOrders: restored.restore_orders,
+    restored.EndRestore: restored.end_restore,
     items.AddStation: registry.add_station,
     items.SetStation: registry.set_station,
     items.RegisterCertificate: registry.register_certificate,
@@ -79,8 +94,13 @@ READ_UNITS: Mapping[type[Item], Unit] = {
     views.ViewQuery: views.view_query,
     views.PeekPayment: views.peek_payment,
     views.PeekQuery: views.peek_query,
+    views.PeekOrders: views.peek_orders,
     views.PeekCertificate: views.peek_certificate,
     views.PeekDay: views.peek_day,
+    allowances.PeekClosed: allowances.peek_closed,
+    archive.CheckMonths: archive.check_months,
+    archive.CountPayments: archive.count_payments,
+    restored.PeekRestoring: restored.peek_restoring,
 }
 """Units that only read."""
 
@@ -97,6 +117,10 @@ _REPLIES = (
     items.Questions,
     items.Outbox,
     items.Sealed,
+    leases.LeasesHeld,
+    allowances.Dealt,
+    restored.Restored,
+    archive.Archived,
 )
 
 ITEM_TYPE: Any = reduce(or_, UNITS)

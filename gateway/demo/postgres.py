@@ -19,7 +19,7 @@ START_S = 60.0
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "50",
+    "max_connections": "120",
     "shared_buffers": "32MB",
     "lc_messages": "C",
     "timezone": "UTC",

@@ -16,6 +16,7 @@ from contracts.money import Fen
 from gateway.demo.faults import DemoFault
 from gateway.demo.folder import Layout
 from gateway.demo.stage import Row, Title
+from gateway.demo.system import Ground
 
 if TYPE_CHECKING:
     from gateway.demo.day import Result
@@ -37,11 +38,11 @@ class Screen:
         self._running: dict[str, Title] = {}
         self._status: Status | None = None
 
-    def opening(self, engine: str, layout: Layout) -> None:
+    def opening(self, ground: Ground, layout: Layout) -> None:
         """The first lines."""
         self._console.rule("[bold]便民缴费网关 · 演示营业日    Bianmin Gateway · a short business day[/]")
         self._console.print(
-            f"引擎 engine [bold]{engine}[/]    总线 bus [bold]embedded[/]    目录 {_short(layout.root)}"
+            f"引擎 engine [bold]{ground.engine}[/]    总线 bus [bold]{ground.bus}[/]    目录 {_short(layout.root)}"
         )
         self._console.print(
             "真实进程、真实 HTTP、真实签名；模拟器按指令出错。 Real processes; the biller fails on demand."

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from gateway.demo.day import Result
+from gateway.demo.system import Ground
 
 
-def document(result: Result, engine: str) -> dict[str, Any]:
+def document(result: Result, ground: Ground) -> dict[str, Any]:
     """The result as the document. `settlement` names the day only: its night is not part of this demo."""
     return {
         "ok": result.ok,
         "version": version("bianmin-gateway"),
         "elapsed_s": result.elapsed_s,
-        "engine": engine,
-        "bus": "embedded",
+        "engine": ground.engine,
+        "bus": ground.bus,
         "scenarios": [
             {
                 "name": told.title.name,
@@ -36,8 +37,8 @@ def document(result: Result, engine: str) -> dict[str, Any]:
     }
 
 
-def write(file: Path, result: Result, engine: str) -> None:
+def write(file: Path, result: Result, ground: Ground) -> None:
     """Write it whole or not at all."""
     half = file.with_suffix(".part")
-    half.write_text(json.dumps(document(result, engine), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    half.write_text(json.dumps(document(result, ground), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     os.replace(half, file)

@@ -1,6 +1,6 @@
-"""The demo's processes: simulator, gateway, PostgreSQL where asked for, and the commands that provision them."""
+"""The demo's processes: simulator, gateway, PostgreSQL and Kafka where asked for, and what provisions them."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -14,6 +14,7 @@ from gateway.core.items import Kept, SetPrices
 from gateway.demo.children import BIANMIN, Child, free_ports
 from gateway.demo.faults import DemoFault
 from gateway.demo.folder import Layout
+from gateway.demo.kafka import Kafka
 from gateway.demo.postgres import DATABASE, USER, Postgres
 from gateway.ops.desk import Desk, open_desk
 from gateway.ops.enrol import ms
@@ -21,6 +22,7 @@ from gateway.ops.enrol import ms
 START_S = 30.0
 COMMAND_S = 60.0
 RESTARTS = 10
+PARTITIONS = "4"
 FEE = Fen(100)
 RATE_PPM = 15_000
 QUICK_SERVICE = "broadband.bill"
@@ -44,15 +46,33 @@ SMALL = Shop("33078200025", "桥头便民服务站", Fen(15_000), "stations/3307
 """Its deposit covers four top-ups of 30 yuan with their fees, and no fifth."""
 
 
+CLUSTER = ("api", "api", "worker", "worker", "relay", "resolver", "sealer")
+"""Roles of the gateway's processes where Kafka is between them: the two gateways share their ports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the day runs on. engine: sqlite or postgres. bus: embedded or kafka."""
+
+    engine: str
+    bus: str
+
+    @property
+    def roles(self) -> Sequence[str]:
+        """Roles of the gateway's processes, one each."""
+        return CLUSTER if self.bus == "kafka" else ("all",)
+
+
 class System:
     """Everything that runs. Use it as `async with System(…)`; leaving ends every child."""
 
-    def __init__(self, layout: Layout, engine: str, clock: Clock, adapters: Mapping[str, Adapter]):
-        self.layout, self.engine, self._clock, self._adapters = layout, engine, clock, adapters
-        self._simulator_port, self._public, self._partner, self._admin = free_ports(4)
+    def __init__(self, layout: Layout, ground: Ground, clock: Clock, adapters: Mapping[str, Adapter]):
+        self.layout, self.ground, self._clock, self._adapters = layout, ground, clock, adapters
+        self._simulator_port, self._public, self._partner, *self._admin = free_ports(3 + len(ground.roles))
         self._children: list[Child] = []
-        self._gateway: Child | None = None
+        self._gateway: list[Child] = []
         self._postgres: Postgres | None = None
+        self._kafka: Kafka | None = None
 
     @property
     def biller_url(self) -> str:
@@ -66,25 +86,26 @@ class System:
 
     @property
     def admin_url(self) -> str:
-        """Health and metrics."""
-        return f"http://127.0.0.1:{self._admin}"
+        """Health and metrics of the first process of the gateway."""
+        return f"http://127.0.0.1:{self._admin[0]}"
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._gateway is not None:
-            self._gateway.stop()
-        for child in reversed(self._children):
+        for child in self._gateway:
+            child.ask()
+        for child in [*self._gateway, *reversed(self._children)]:
             child.stop()
+        if self._kafka is not None:
+            self._kafka.stop()
         if self._postgres is not None:
             self._postgres.stop()
 
     def healthy(self) -> None:
         """Raises DemoFault naming the log of a child that has ended by itself."""
-        running = [*self._children, self._gateway]
-        for child in running:
-            if child is not None and (code := child.ended()) is not None:
+        for child in [*self._children, *self._gateway]:
+            if (code := child.ended()) is not None:
                 raise DemoFault(f"{child.name} ended with exit code {code}", child.log)
 
     async def start_simulator(self) -> None:
@@ -100,22 +121,32 @@ class System:
         self._postgres = Postgres(self.layout, self._clock)
         await self._postgres.start()
 
+    async def start_kafka(self) -> None:
+        """A broker of its own."""
+        self._kafka = Kafka(self.layout, self._clock)
+        await self._kafka.start()
+
     async def install(self) -> None:
-        """`bianmin init`: configuration, pilot CA, database, first station."""
+        """`bianmin init`: configuration, pilot CA, database, first station; then the topics of the bus."""
         store: list[str] = []
         if self._postgres is not None:
             host = f"127.0.0.1:{self._postgres.port}"
             password = str(self._postgres.password_file)
             store = ["--engine", "postgresql", "--host", host, "--database", DATABASE, "--user", USER]
             store += ["--password-file", password]
+        if self._kafka is not None:
+            bootstrap = self._kafka.broker.bootstrap
+            store += ["--bootstrap", bootstrap, "--partitions", PARTITIONS, "--replication", "1"]
         await self.command(
             "init",
             "init",
             str(self.layout.installation),
             *("--listen", f"127.0.0.1:{self._public}", "--partner-port", str(self._partner)),
-            *("--admin-port", str(self._admin), "--telecom-url", self.biller_url, "--fee", FEE.to_yuan()),
+            *("--admin-port", str(self._admin[0]), "--telecom-url", self.biller_url, "--fee", FEE.to_yuan()),
             *("--station", MAIN.code, "--station-name", MAIN.name, *store),
         )
+        if self._kafka is not None:
+            await self.command("bus-init", "bus", "init", "--config", str(self.layout.config))
 
     async def set_prices(self) -> None:
         """A newer tariff for QUICK_SERVICE; of one date the greatest version is in force."""
@@ -137,24 +168,37 @@ class System:
                 raise DemoFault(f"the demo's prices were refused: {reply}")
 
     async def start_gateway(self) -> None:
-        """Serve; after a kill the lock of the one before may be held for a moment."""
+        """Serve, in as many processes as the ground asks for; beside each other they start in no order."""
+        names = [
+            role if self.ground.roles.count(role) == 1 else f"{role}-{n}" for n, role in enumerate(self.ground.roles)
+        ]
+        self._gateway = []
+        for name, role, admin in zip(names, self.ground.roles, self._admin, strict=True):
+            arguments = ["serve", "--config", str(self.layout.config)]
+            if role != "all":
+                arguments += ["--role", role, "--admin-port", str(admin)]
+            self._gateway.append(self._start("gateway" if role == "all" else name, *arguments))
+        for number, child in enumerate(self._gateway):
+            await self._until_serving(number, child)
+
+    async def _until_serving(self, number: int, child: Child) -> None:
+        """After a kill the lock of the one before may be held for a moment."""
         for tries_left in reversed(range(RESTARTS)):
-            child = self._start("gateway", "serve", "--config", str(self.layout.config))
-            self._gateway = child
             try:
                 await child.wait_for(r"^serving on ", START_S)
             except DemoFault:
                 if not tries_left or "is served already" not in child.said():
                     raise
                 await self._clock.sleep(0.2)
+                child = self._gateway[number] = self._start("gateway", "serve", "--config", str(self.layout.config))
             else:
                 return
 
-    def kill_gateway(self) -> int:
-        """kill -9 of every process of the gateway, in the middle of whatever it does. Its process id."""
-        assert self._gateway is not None, "it was started"
-        self._gateway.kill()
-        return self._gateway.pid
+    def kill_gateway(self) -> Sequence[int]:
+        """kill -9 of every process of the gateway, in the middle of whatever they do. Their process ids."""
+        for child in self._gateway:
+            child.kill()
+        return [child.pid for child in self._gateway]
 
     async def add_shop(self, shop: Shop) -> None:
         """`bianmin station add`, beside the running gateway."""

@@ -1,25 +1,19 @@
-"""The clocks of the house: sweep, resolver, sealer, nonce purge. Each repeats; none decides about money by time."""
+"""The clocks of the house: sweep, resolver, sealer, forgetting. Each repeats; none decides about money by time."""
 
 import asyncio
+import zlib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from contracts.signer import Signer
-from gateway.core.items import (
-    Kept,
-    PurgeNonces,
-    Question,
-    Questions,
-    Seal,
-    Sealed,
-    SignDay,
-    Sweep,
-    Swept,
-    TakeQuestions,
-)
+from gateway.core.chores import ForgetOld, SignDay
+from gateway.core.held import RESOLVER, SEALER
+from gateway.core.items import Kept, Question, Questions, Seal, Sealed, Sweep, Swept, TakeQuestions
+from gateway.core.rows import Order
 from gateway.flow.closed_board import ClosedBoard
 from gateway.flow.crash_points import CrashPoint
 from gateway.flow.lane import Lane
+from gateway.flow.leases import Leases
 from gateway.flow.parts import Parts
 
 SWEEP_S = 1.0
@@ -27,25 +21,39 @@ BOARD_S = 0.2
 RESOLVE_S = 1.0
 SEAL_S = 1.0
 PURGE_S = 600.0
+OVERLOOKED_MS = 10_000
+"""An order that has waited for so long is offered by every worker, not only by the one whose turn its account is."""
 
 
 class Chores:
-    """Runs the repeating work of the roles worker, resolver and sealer."""
+    """Runs the repeating work of the roles worker, resolver and sealer.
 
-    def __init__(self, parts: Parts, lanes: Mapping[str, Lane], board: ClosedBoard, archive: Signer | None) -> None:
-        self._parts, self._lanes, self._board, self._archive = parts, lanes, board, archive
+    calls: whether orders are called here; else what is READY is left to the workers, who find it in the topic or by
+    their sweep. brought_ms: how long a bus that brings orders from elsewhere is given before a sweep offers them.
+    """
+
+    def __init__(
+        self, parts: Parts, lanes: Mapping[str, Lane], leases: Leases, *, calls: bool = True, brought_ms: int = 0
+    ) -> None:
+        self._parts, self._lanes, self._leases = parts, lanes, leases
+        self._calls, self._brought_ms = calls, brought_ms
         self._seen = (0, "")
 
-    def start(self, *, sweep: bool = True, resolve: bool = True, seal: bool = True) -> None:
-        """Begin."""
-        if sweep:
-            self._repeat("sweep", SWEEP_S, self.sweep)
-            self._repeat("purge", PURGE_S, self.purge)
-            self._repeat("board", BOARD_S, self.tell_fronts)
-        if resolve:
-            self._repeat("resolve", RESOLVE_S, self.resolve)
-        if seal:
-            self._repeat("seal", SEAL_S, self.seal)
+    def start_sweep(self, board: ClosedBoard | None) -> None:
+        """The worker's. board: where fronts beside it read which billers are closed."""
+        self._repeat("sweep", SWEEP_S, self.sweep)
+        self._repeat("purge", PURGE_S, self.purge)
+        if board is not None:
+            told = board
+            self._repeat("board", BOARD_S, lambda: self.tell_fronts(told))
+
+    def start_questions(self) -> None:
+        """The resolver's."""
+        self._repeat("resolve", RESOLVE_S, self.resolve)
+
+    def start_seal(self, archive: Signer | None) -> None:
+        """The sealer's. archive: signs days that have ended; without it they stay unsigned."""
+        self._repeat("seal", SEAL_S, lambda: self.seal(archive))
 
     def _repeat(self, name: str, seconds: float, work: Callable[[], Coroutine[Any, Any, bool]]) -> None:
         self._parts.tasks.start(f"chore.{name}", self._for_ever(name, seconds, work))
@@ -60,10 +68,10 @@ class Chores:
             if not more:
                 await self._parts.clock.sleep(seconds)
 
-    async def tell_fronts(self) -> bool:
+    async def tell_fronts(self, board: ClosedBoard) -> bool:
         """Let the other fronts know which billers the breakers hold closed."""
         for name, lane in self._lanes.items():
-            self._board.close_for(name, lane.closed_for_s())
+            board.close_for(name, lane.closed_for_s())
         return False
 
     async def sweep(self) -> bool:
@@ -77,22 +85,34 @@ class Chores:
         self._parts.note.swept(swept)
         for order in swept.ready:
             lane = self._lanes.get(order.biller)
-            if lane is not None:
+            if lane is not None and self._is_ours(order, lane, swept.now):
                 lane.offer_order(order)
         # A list that was full goes on where it ended; one that was not begins anew.
         full = len(swept.ready) >= item.limit
         self._seen = (swept.ready[-1].next_try_at or 0, swept.ready[-1].order_serial) if full else (0, "")
         return max(swept.expired, swept.overdue) >= item.limit
 
+    def _is_ours(self, order: Order, lane: Lane, now: int) -> bool:
+        """Among several workers an account is one's, so that they do not all claim the same orders."""
+        among, waited_ms = lane.slots.among, now - (order.next_try_at or 0)
+        if among == 1 or waited_ms >= OVERLOOKED_MS:
+            return True
+        turn = zlib.crc32(order.biller_account.encode()) % among
+        return turn == lane.slots.place and waited_ms >= self._brought_ms
+
     async def resolve(self) -> bool:
         """Ask what is due and finds room; undo orders that may be repeated go to their lane. True: there is more."""
+        under = self._leases.held(RESOLVER)
+        if under is None:
+            return False
         room = {name: lane.room_for_questions() for name, lane in self._lanes.items()}
         if not any(room.values()):
             return False
-        item = TakeQuestions(entropy=self._parts.entropy(), room=room)
+        item = TakeQuestions(entropy=self._parts.entropy(), room=room, under=under)
         taken = await self._parts.store.run(item)
         if not isinstance(taken, Questions):
-            raise TypeError(type(taken).__name__)
+            self._leases.moved(under)
+            return False
         self._parts.crash.reach(CrashPoint.QUESTION_TAKEN)
         asking = []
         for question in taken.questions:
@@ -109,26 +129,30 @@ class Chores:
         if evidence is not None:
             self._parts.crash.reach(CrashPoint.QUESTION_ANSWERED)
             judged = await lane.save(evidence)
-            if judged.again is not None:
+            if judged.again is not None and self._calls:
                 lane.offer_order(judged.again)
 
-    async def seal(self) -> bool:
+    async def seal(self, archive: Signer | None) -> bool:
         """Chain new leaves; sign days that have ended."""
-        item = Seal(owner=self._parts.worker)
+        under = self._leases.held(SEALER)
+        if under is None:
+            return False
+        item = Seal(under=under)
         sealed = await self._parts.store.run(item)
         self._parts.crash.reach(CrashPoint.SEAL_AFTER_COMMIT)
         if not isinstance(sealed, Sealed):
-            return False  # another process holds the lease
+            self._leases.moved(under)
+            return False
         self._parts.note.sealed(sealed.count)
-        for day, statement in sealed.unsigned if self._archive is not None else ():
-            signature = self._archive.sign(statement) if self._archive is not None else b""
-            keyid = self._archive.keyid if self._archive is not None else ""
+        for day, statement in sealed.unsigned if archive is not None else ():
+            signature = archive.sign(statement) if archive is not None else b""
+            keyid = archive.keyid if archive is not None else ""
             await self._parts.store.run(SignDay(day=day, keyid=keyid, signature=signature))
         return sealed.count >= item.limit
 
     async def purge(self) -> bool:
-        """Forget old nonces."""
-        reply = await self._parts.store.run(PurgeNonces())
+        """Forget old nonces, and what processes held that ended long ago."""
+        reply = await self._parts.store.run(ForgetOld())
         if not isinstance(reply, Kept):
             raise TypeError(type(reply).__name__)
         return False

@@ -10,7 +10,8 @@ from pathlib import Path
 from gateway.config import ConfigError
 
 VARIABLE = "BIANMIN_CRASH_AT"
-"""Environment variable of tests: `<point>` or `<point>:<n>`; the process kills itself at the n-th passing."""
+"""Environment variable of tests: `<point>` or `<point>:<n>`; the process kills itself at the n-th passing.
+`<point>:<n>:stop`: it stands still there (SIGSTOP) until somebody lets it go on."""
 
 
 class CrashPoint(StrEnum):
@@ -32,12 +33,12 @@ class CrashPoint(StrEnum):
     SEAL_AFTER_COMMIT = "seal.after-commit"
 
 
-_FORM = re.compile(rf"({'|'.join(map(re.escape, CrashPoint))})(?::([1-9][0-9]{{0,5}}))?")
-_EXPECTED = f"POINT or POINT:N (its N-th passing), POINT one of {', '.join(CrashPoint)}"
+_FORM = re.compile(rf"({'|'.join(map(re.escape, CrashPoint))})(?::([1-9][0-9]{{0,5}})(:stop)?)?")
+_EXPECTED = f"POINT or POINT:N (its N-th passing) or POINT:N:stop, POINT one of {', '.join(CrashPoint)}"
 
 
 class CrashPoints:
-    """Kills this process with SIGKILL at the armed point; without one it does nothing.
+    """Kills or stops this process at the armed point; without one it does nothing.
 
     armed: what VARIABLE holds. Raises ConfigError for what has not its form.
     """
@@ -48,6 +49,7 @@ class CrashPoints:
             raise ConfigError(Path("environment"), VARIABLE, _EXPECTED)
         self._point = CrashPoint(found[1]) if found else None
         self._nth = int(found[2] or 1) if found else 1
+        self._signal = signal.SIGSTOP if found and found[3] else signal.SIGKILL
         self._passed: Counter[CrashPoint] = Counter()
 
     def reach(self, point: CrashPoint) -> None:
@@ -56,4 +58,4 @@ class CrashPoints:
             return
         self._passed[point] += 1
         if self._passed[point] == self._nth:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._signal)

@@ -6,19 +6,22 @@ run, and the accounts they run for. What it forgets in a crash, the sweep offers
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from contracts import traces
 from contracts.biller import Biller, Cancels, PayOrder, QueriesResults, Reverses, UndoOrder
 from contracts.breaker import Breaker, BreakerPolicy, Ticket
-from contracts.limits import Slots
 from contracts.manifest import Manifest
 from contracts.outcomes import Unknown
 from contracts.states import OrderKind, OrderState
+from gateway.core.allowances import CALLS, QUESTIONS
 from gateway.core.items import Answer, Claim, Granted, Judge, Judged, NotNow, Question
 from gateway.core.rows import Order
 from gateway.flow.answers import AnyAnswer, answered, flatten, granted_order, result_query
 from gateway.flow.crash_points import CrashPoint
 from gateway.flow.parts import Parts
+from gateway.flow.shares import Share, make_shares
 from gateway.store.port import StoreError
 
 PENDING_MAX = 20_000
@@ -37,21 +40,33 @@ class Ref:
 
 
 class Lane:
-    """Calls one biller. `offer` is idempotent; nothing here decides about money."""
+    """Calls one biller. `offer` is idempotent; nothing here decides about money.
 
-    def __init__(self, biller: Biller, manifest: Manifest, parts: Parts, *, policy: BreakerPolicy) -> None:
+    shares: what this process uses of the biller, CALLS or QUESTIONS or both; by default it is alone and uses all.
+    """
+
+    def __init__(
+        self,
+        biller: Biller,
+        manifest: Manifest,
+        parts: Parts,
+        *,
+        policy: BreakerPolicy,
+        shares: Mapping[str, Share] | None = None,
+    ) -> None:
         self._biller, self._manifest, self._parts = biller, manifest, parts
         self.breaker = Breaker(policy)
-        # Questions have a share of their own, so that payments in doubt get their answer while the lane is full.
-        reserved = min(max(1, manifest.concurrency // 50), manifest.concurrency - 1)
-        asked_per_s = manifest.rate_per_s // 10
-        self.slots = Slots(manifest.concurrency - reserved, manifest.rate_per_s - asked_per_s)
-        self.questions = Slots(reserved, asked_per_s) if reserved and asked_per_s else self.slots
+        self.shares = shares or make_shares(manifest, parts.clock)
+        # Who only asks sends an undo in doubt again under the share of the questions.
+        self.slots = self.shares[CALLS] if CALLS in self.shares else self.shares[QUESTIONS]
+        self.questions = self.shares.get(QUESTIONS, self.slots)
         self._pending: deque[Ref] = deque()
         self._known: set[str] = set()
         self._lines: dict[str, deque[Ref]] = {}
         self._wake = asyncio.Event()
         self._paused = False
+        for share in self.shares.values():
+            share.changed = self._wake.set
 
     @property
     def name(self) -> str:
@@ -68,7 +83,7 @@ class Lane:
 
     def in_flight(self) -> int:
         """Calls that run now, questions included."""
-        return self.slots.in_use() + (self.questions.in_use() if self.questions is not self.slots else 0)
+        return sum(share.in_use() for share in self.shares.values())
 
     def room_for_questions(self) -> int:
         """How many questions could be asked at once now."""
@@ -127,7 +142,7 @@ class Lane:
                     await self._wait_for_slot()
                     continue
                 ref = self._pending.popleft()
-                self._parts.tasks.start(f"call.{self.name}", self._serve(ref, ticket))
+                self._parts.tasks.start(f"call.{self.name}", self._serve(ref, ticket, self.slots.holder))
 
     async def _wait_for_slot(self) -> None:
         now = self._parts.clock.monotonic()
@@ -151,12 +166,12 @@ class Lane:
                 wait.cancel()
         self._wake.clear()
 
-    async def _serve(self, ref: Ref, ticket: Ticket) -> None:
-        """Claim, call, save: one order from READY to whatever the biller said."""
+    async def _serve(self, ref: Ref, ticket: Ticket, holder: str | None) -> None:
+        """Claim, call, save: one order from READY to whatever the biller said. holder: under which the slot is ours."""
         again: Order | None = None
         slot = _Slot(self.slots)
         try:
-            claimed = await self._claim(ref)
+            claimed = await self._claim(ref, holder)
             if claimed is None:
                 self.breaker.abandoned(ticket)
                 return
@@ -179,16 +194,17 @@ class Lane:
         await self._parts.clock.sleep(delay)
         self.offer_order(order)
 
-    async def _claim(self, ref: Ref) -> tuple[Granted, float] | None:
+    async def _claim(self, ref: Ref, holder: str | None) -> tuple[Granted, float] | None:
         """The commit after which a byte may leave, and the moment (boottime) until which it may."""
         parts = self._parts
         parts.crash.reach(CrashPoint.CLAIM_BEFORE_COMMIT)
         claim = Claim(
             gateway_serial=ref.gateway_serial,
             order_serial=ref.order_serial,
-            worker=parts.worker,
+            worker=holder or parts.worker,
             entropy=parts.entropy(),
             repeat=ref.repeat,
+            share=self.slots.name if holder else None,
         )
         # Read before the claim: the book's send_by is later than this by at least the commit, never earlier.
         send_deadline = parts.clock.boottime() + parts.env.send_window_ms / 1000
@@ -200,7 +216,7 @@ class Lane:
             return None
         if isinstance(reply, Granted):
             return reply, send_deadline
-        if isinstance(reply, NotNow) and not reply.gone and reply.cause == "turn":
+        if isinstance(reply, NotNow) and not reply.gone and reply.cause in ("turn", "allowance"):
             parts.tasks.start(f"retry.{self.name}", self._turn_later(ref))
         return None
 
@@ -249,6 +265,7 @@ class Lane:
         """The biller's word as a value, whatever the adapter does; no call outlives its deadline."""
         order = granted_order(granted, send_deadline)
         limit_s = (granted.call_deadline - granted.now) / 1000 - DEADLINE_MARGIN_S
+        traces.CURRENT.set(traces.traceparent(granted.payment.trace_id, granted.attempt_id))
         try:
             async with asyncio.timeout(limit_s):
                 return await self._dispatch(granted, order)
@@ -276,6 +293,8 @@ class Lane:
         if not isinstance(biller, QueriesResults) or not self.questions.try_take(parts.clock.monotonic()):
             return None
         facts = parts.env.facts_of(question.payment.service)
+        asked = f"{question.order.order_serial}.{question.order.asks}"
+        traces.CURRENT.set(traces.traceparent(question.payment.trace_id, asked))
         try:
             async with asyncio.timeout(facts.call_deadline_s):
                 evidence: AnyAnswer = await biller.query_result(result_query(question))
@@ -318,8 +337,8 @@ class Lane:
 class _Slot:
     """One taken slot, given back once."""
 
-    def __init__(self, slots: Slots) -> None:
-        self._slots: Slots | None = slots
+    def __init__(self, slots: Share) -> None:
+        self._slots: Share | None = slots
 
     def free(self) -> None:
         if self._slots is not None:

@@ -7,21 +7,20 @@ from datetime import datetime
 import msgspec
 
 from contracts.biller import Bill, Biller, BillUnavailable, NoBill, QueriesBills
-from contracts.bus import BillQueryMessage, OrderMessage
+from contracts.bus import BillQueryMessage, UnreadableMessage, read_request
+from gateway.bus.port import FULL, TAKEN, Dead, Dropped, Verdict
 from gateway.core.items import AnswerBill, Asked, Message
 from gateway.core.views import PeekQuery
 from gateway.flow.answers import bill_query
-from gateway.flow.lane import Lane, Ref
+from gateway.flow.lane import PENDING_MAX, Lane, Ref
 from gateway.flow.parts import Parts
 from gateway.store.port import StoreError
 
-
-class _Kind(msgspec.Struct, frozen=True):
-    kind: str
-
-
 BILLS_AT_ONCE = 10
 BILLS_WAITING = 500
+KEPT = 4_000
+"""Orders of one biller that a process keeps waiting before a bus holds its messages back. More than the calls any
+biller is asked at once, and few enough that a worker who joins late still finds work in the topic."""
 
 
 class Requests:
@@ -32,20 +31,31 @@ class Requests:
         self._turns = asyncio.Semaphore(BILLS_AT_ONCE)
         self._waiting = 0
 
-    def on_request(self, message: Message) -> None:
-        """Never blocks, never raises: what cannot be read is noted and left to the sweep."""
+    def on_request(self, message: Message) -> Verdict:
+        """Never blocks, never raises. An order that finds no room is left to the bus, or to the sweep."""
         try:
-            if msgspec.json.decode(message.payload, type=_Kind).kind == "bill-query":
-                query = msgspec.json.decode(message.payload, type=BillQueryMessage)
-                if self._waiting < BILLS_WAITING:  # beyond it a query is lost; the terminal may ask anew
-                    self._waiting += 1
-                    self._parts.tasks.start(f"bill.{self._lane.name}", self._in_turn(query))
-                return
-            order = msgspec.json.decode(message.payload, type=OrderMessage)
-        except msgspec.DecodeError as error:
-            self._parts.note.chore_failed("request.unreadable", error)
-            return
-        self._lane.offer(Ref(order.gateway_serial, order.order_serial, message.key))
+            request = read_request(message.payload)
+        except UnreadableMessage as wrong:
+            return Dead(wrong.reason, wrong.detail)
+        if isinstance(request, BillQueryMessage):
+            return self._take_query(request)
+        if self._lane.depth() >= PENDING_MAX:
+            return FULL
+        self._lane.offer(Ref(request.gateway_serial, request.order_serial, message.key))
+        return TAKEN
+
+    def room(self) -> int:
+        """How many more orders this process would keep waiting."""
+        return KEPT - self._lane.depth()
+
+    def _take_query(self, query: BillQueryMessage) -> Verdict:
+        if self._waiting >= BILLS_WAITING:  # beyond it a query is lost; the terminal may ask anew
+            return Dropped("bill-query-overflow")
+        if self._parts.clock.now() >= datetime.fromisoformat(query.expires_at):
+            return Dropped("bill-query-expired")
+        self._waiting += 1
+        self._parts.tasks.start(f"bill.{self._lane.name}", self._in_turn(query))
+        return TAKEN
 
     async def _in_turn(self, message: BillQueryMessage) -> None:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from gateway.bus.port import TAKEN, Verdict
 from gateway.core.items import Message
 from gateway.core.rows import OutboxRow
 
@@ -14,9 +15,15 @@ class Waiters:
         self._topic = f"{topic_prefix}.result"
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
 
-    def on_result(self, message: Message) -> None:
-        """A result message came over the bus; its key is the serial or token it is about."""
+    def on_result(self, message: Message) -> Verdict:
+        """A result message came over the bus; its key is the serial or token it is about, whatever its version."""
         self.wake(message.key)
+        return TAKEN
+
+    def wake_all(self) -> None:
+        """Results may have gone by unheard: everybody looks."""
+        for serial in tuple(self._waiting):
+            self.wake(serial)
 
     def on_rows(self, rows: Sequence[OutboxRow]) -> None:
         """Rows committed by another process of this installation (SQLite tells every process)."""

@@ -37,7 +37,9 @@ class AdminServer:
                 return Answer(200, b"ok\n", TEXT)
             case "/readyz":
                 reasons = self._services.ready()
-                return json_answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
+                # A bus that is away makes nobody unready: requests are accepted, and delivered when it is back.
+                bus = "up" if self._services.bus_up() else "down"
+                return json_answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons, "bus": bus})
             case "/metrics":
                 return Answer(200, self._services.render_metrics(), METRICS)
         return _NOT_FOUND

@@ -72,7 +72,7 @@ class Call:
     def arrival(self) -> Arrival:
         """What the book keeps of it; the same one however often it is asked for."""
         if self._arrival is None:
-            self._arrival = make_arrival(self.request, self.trace_id, self.services.entropy())
+            self._arrival = make_arrival(self.request, self.trace_id, self.services.entropy)
         return self._arrival
 
     @property
@@ -119,11 +119,11 @@ class Call:
         return refuse(refusal, self.trace_id)
 
 
-def make_arrival(signed: SignedRequest, trace_id: str, entropy: int) -> Arrival:
-    """What the book keeps of a verified request. trace_id: 128 random bits, so it names the arrival too."""
+def make_arrival(signed: SignedRequest, trace_id: str, entropy: Callable[[], int]) -> Arrival:
+    """What the book keeps of a verified request. trace_id: may be the terminal's own, so it cannot name the arrival."""
     return Arrival(
-        arrival_id=trace_id,
-        entropy=entropy,
+        arrival_id=f"{entropy():016x}{entropy():016x}",
+        entropy=entropy(),
         keyid=signed.keyid,
         nonce=signed.nonce,
         created=signed.created,

@@ -9,6 +9,7 @@ from certs.core.headers import content_digest
 from certs.core.messages import Refused, RequestHead, SignedRequest
 from certs.core.profile import read_request, sign_reply, verify
 from certs.core.targets import BadTarget, read_target
+from contracts import traces
 from contracts.strict_json import Malformed, decode_both
 from gateway.core.items import KeepRefused, Kept, Refusal
 from gateway.http.answers import JSON, Answer, Written, write
@@ -59,7 +60,8 @@ class TerminalServer:
 
     async def handle(self, incoming: Incoming) -> Written:
         """One request."""
-        trace_id, head = self._trace(), incoming.head
+        head = incoming.head
+        trace_id = traces.trace_of(head.headers.getall(traces.HEADER, ())) or self._trace()
         keep_alive = not head.should_close
         try:
             if head.version != HttpVersion11 or head.upgrade or head.chunked:

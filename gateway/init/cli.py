@@ -20,6 +20,9 @@ _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Pat
 @click.option("--database", default="bianmin", show_default=True, help="PostgreSQL: it must exist.")
 @click.option("--user", default="bianmin", show_default=True, help="PostgreSQL.")
 @click.option("--password-file", type=_FILE, help="PostgreSQL.")
+@click.option("--bootstrap", multiple=True, help="Kafka: host:port, may be repeated; without it the bus is embedded.")
+@click.option("--partitions", default=12, show_default=True, type=click.IntRange(1, 1000), help="Kafka.")
+@click.option("--replication", default=3, show_default=True, type=click.IntRange(1, 9), help="Kafka.")
 @click.option("--listen", default="127.0.0.1:8443", show_default=True, help="Where terminals connect to.")
 @click.option("--authority", help="HOST[:PORT] as terminals sign it; default: where it listens.")
 @click.option("--admin-port", default=9090, show_default=True, type=click.IntRange(0, 65535))
@@ -101,6 +104,7 @@ def plan_of(folder: Path, given: dict[str, Any]) -> "Plan":
         admin_port=given["admin_port"],
         partner_port=given["partner_port"],
         store=store,
+        bus=_bus(given),
         billers={"telecom": billers},
         secrets=dict(secrets) | more,
         tls=_tls(given),
@@ -134,6 +138,20 @@ def _store(given: dict[str, Any]) -> "tuple[dict[str, Value], dict[str, str]]":
     if len(lines) != 1 or not lines[0]:
         raise click.UsageError("--password-file: one line holding the password")
     return table | {"password_file": "secrets/postgresql.password"}, {"secrets/postgresql.password": lines[0]}
+
+
+def _bus(given: dict[str, Any]) -> "dict[str, Value]":
+    if not given["bootstrap"]:
+        return {"driver": "embedded"}
+    if given["engine"] != "postgresql":
+        raise click.UsageError("--bootstrap goes with --engine postgresql: SQLite has one process")
+    return {
+        "driver": "kafka",
+        "bootstrap": list(given["bootstrap"]),
+        "partitions": given["partitions"],
+        "replication": given["replication"],
+        "min_insync_replicas": max(1, given["replication"] - 1),
+    }
 
 
 def _tls(given: dict[str, Any]) -> "dict[str, Value]":

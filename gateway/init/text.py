@@ -10,7 +10,7 @@ Value = str | int | bool | list[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What `init` was asked for. store, billers: tables of the configuration. Amounts in fen."""
+    """What `init` was asked for. store, bus, billers: tables of the configuration. Amounts in fen."""
 
     folder: Path
     bureau: str
@@ -19,6 +19,7 @@ class Plan:
     admin_port: int
     partner_port: int
     store: Mapping[str, Value]
+    bus: Mapping[str, Value]
     billers: Mapping[str, Mapping[str, Value]]
     secrets: Mapping[str, str]
     tls: Mapping[str, Value] = field(default_factory=dict)
@@ -57,7 +58,7 @@ def config_text(plan: Plan) -> str:
         ("http", http | dict(plan.tls)),
         ("keys", keys),
         ("store", plan.store),
-        ("bus", {"driver": "embedded"}),
+        ("bus", plan.bus),
         ("log", {"level": "info"}),
         *((f"billers.{name}", table) for name, table in plan.billers.items()),
     ]
@@ -75,7 +76,9 @@ def summary(plan: Plan, folder: Path) -> str:
     config, terminal = folder / "bianmin.toml", folder / "terminal.toml"
     deposit = f"station deposit {plan.station} 5000 --voucher V0001 --outlet 370001 --by {plan.operator}"
     notices = f"http://127.0.0.1:{plan.partner_port}/notices/telecom"
+    topics = ("建立消息主题", "make the topics of the bus", f"bus init --config {config}")
     steps = (
+        *((topics,) if plan.bus["driver"] == "kafka" else ()),
         ("充值：给服务站记一笔预存款", "put money on the station", f"{deposit} --config {config}"),
         ("启动收费单位模拟器", "run the biller's simulator", f"sim telecom --port 7401 --notice-url {notices}"),
         ("启动网关", "run the gateway", f"serve --config {config}"),

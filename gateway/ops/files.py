@@ -6,7 +6,7 @@ from pathlib import Path
 from certs.core.certificates import Role, judge
 from certs.keys import KeyFileError, PemSigner, load_certificate, load_password
 from gateway.clock import SystemClock
-from gateway.config import Config, ConfigError
+from gateway.config import Config, ConfigError, KafkaBus, kafka_config
 
 
 def check_files(config: Config) -> None:
@@ -33,9 +33,14 @@ def check_files(config: Config) -> None:
     for key, file in _others(config):
         if not file.is_file():
             raise ConfigError(config.file, key, f"a file; there is none at {file}")
+    if isinstance(config.bus, KafkaBus):
+        kafka_config(config)
 
 
 def _passwords(config: Config) -> Iterator[Path]:
+    for key in ("password_file", "client_key_password_file"):
+        if (file := getattr(config.bus, key, None)) is not None:
+            yield file
     if (file := getattr(config.store, "password_file", None)) is not None:
         yield file
     if config.http.tls_key_password_file:
@@ -46,6 +51,9 @@ def _others(config: Config) -> Iterator[tuple[str, Path]]:
     if config.http.tls_cert_file and config.http.tls_key_file:
         yield "http.tls_cert_file", config.http.tls_cert_file
         yield "http.tls_key_file", config.http.tls_key_file
+    for key in ("ca_file", "client_cert_file", "client_key_file"):
+        if (file := getattr(config.bus, key, None)) is not None:
+            yield f"bus.{key}", file
     for name, settings in config.billers.items():
         for key in settings.__struct_fields__:
             value = getattr(settings, key)
@@ -58,7 +66,7 @@ def _others(config: Config) -> Iterator[tuple[str, Path]]:
 
 def _key_of(config: Config, file: Path) -> str:
     """The configuration key that names this file."""
-    for name in ("keys", "http", "store"):
+    for name in ("keys", "http", "store", "bus"):
         section = getattr(config, name)
         for key in section.__struct_fields__:
             if getattr(section, key) == file:

@@ -74,6 +74,8 @@ INDEXES: Mapping[str, tuple[IndexRule, ...]] = {
     "transactions": (IndexRule("payment", ("gateway_serial",), "gateway_serial IS NOT NULL"),),
     # A station's statement is a chain: each number once.
     "postings": (IndexRule("chain", ("owner", "seq"), "seq IS NOT NULL", unique=True),),
+    # One voucher, one deposit; and what leaves the transactions is looked up here.
+    "vouchers": (IndexRule("transaction", ("txn_id",), unique=True),),
     "records": (
         IndexRule("place", ("day", "position"), "day IS NOT NULL", unique=True),
         IndexRule("unsealed", ("record_id",), "day IS NULL"),
@@ -84,3 +86,16 @@ INDEXES: Mapping[str, tuple[IndexRule, ...]] = {
     "breaks": (IndexRule("payment", ("gateway_serial",), "gateway_serial IS NOT NULL"),),
     "outbox": (IndexRule("unpublished", ("message_id",), "published_at IS NULL"),),
 }
+
+ARCHIVE_INDEXES: Mapping[str, tuple[IndexRule, ...]] = {
+    "orders": (IndexRule("payment", ("gateway_serial",)),),
+    "attempts": (IndexRule("order", ("order_serial", "attempt"), unique=True),),
+    "transactions": (IndexRule("payment", ("gateway_serial",)),),
+    "postings": (IndexRule("chain", ("owner", "seq"), "seq IS NOT NULL", unique=True),),
+    "records": (
+        IndexRule("place", ("day", "position"), unique=True),
+        IndexRule("payment", ("gateway_serial",), "gateway_serial IS NOT NULL"),
+    ),
+    "evidence": (IndexRule("payment", ("gateway_serial",)),),
+}
+"""Of the archive's tables, by the name of their twins: for evidence, the whole audit, and a key that is asked about."""

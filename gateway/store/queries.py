@@ -17,7 +17,7 @@ _OPEN = ", ".join(f"'{state}'" for state in sorted(OPEN))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByKeys:
-    """Rows of `row` whose columns `on` are among the keys. lock: "" | "update" | "share", in key order."""
+    """Rows of `row` whose columns `on` are among the keys. lock: as after FOR, or ""; in key order."""
 
     row: type[Row]
     on: tuple[str, ...]
@@ -47,6 +47,12 @@ LEFT JOIN operators o ON o.institution_code = b.institution_code AND o.operator_
 WHERE c.role = 'station'
 """
 
+_CALLS = """
+SELECT o.biller, a.worker, count(*) AS calls FROM orders o
+JOIN attempts a ON a.order_serial = o.order_serial AND a.attempt = o.attempts
+WHERE o.in_flight = 1 GROUP BY o.biller, a.worker
+"""
+
 BY_KEYS: Mapping[str, ByKeys] = {
     "callers": ByKeys(row=rows.Caller, on=("keyid",), sql=_CALLERS),
     "certificates": ByKeys(row=rows.RegisteredCertificate, on=("keyid",)),
@@ -68,6 +74,7 @@ BY_KEYS: Mapping[str, ByKeys] = {
     "settings": ByKeys(row=rows.Setting, on=("name",)),
     "settings_locked": ByKeys(row=rows.Setting, on=("name",), lock="update"),
     "payments": ByKeys(row=rows.Payment, on=("gateway_serial",)),
+    "payments_archived": ByKeys(row=rows.Payment, on=("gateway_serial",), sql="SELECT * FROM archive_payments"),
     "payments_locked": ByKeys(row=rows.Payment, on=("gateway_serial",), lock="update"),
     "payments_open": ByKeys(
         row=rows.Payment,
@@ -105,12 +112,31 @@ BY_KEYS: Mapping[str, ByKeys] = {
     "query_tokens": ByKeys(row=rows.QueryToken, on=("query_token",)),
     "vouchers": ByKeys(row=rows.Voucher, on=("voucher_number",)),
     "authorizations": ByKeys(row=rows.Authorization, on=("authorization_id",)),
+    "leases": ByKeys(row=rows.Lease, on=("name",)),
     "leases_locked": ByKeys(row=rows.Lease, on=("name",), lock="update"),
+    # Whoever renews updates no key, so that it never waits for claims, however many follow one another.
+    "allowances_held": ByKeys(row=rows.Allowance, on=("biller", "share", "worker"), lock="key share"),
+    "allowances_of": ByKeys(row=rows.Allowance, on=("biller",)),
+    "pools_locked": ByKeys(row=rows.Allowance, on=("biller", "share", "worker"), lock="update"),
+    "calls_of": ByKeys(row=rows.Calling, on=("biller",), sql=_CALLS),
     "outbox": ByKeys(row=rows.OutboxRow, on=("message_id",), extra="t.published_at IS NULL", lock="update"),
+    "archive_totals_locked": ByKeys(row=rows.ArchiveTotal, on=("month", "account", "owner"), lock="update"),
+    "partner_counters_locked": ByKeys(row=rows.PartnerCounter, on=("biller", "day"), lock="update"),
     "seals": ByKeys(row=rows.Seal, on=("day",)),
 }
 
 SCANNED: Mapping[str, Scanned] = {
+    "allowances": Scanned(
+        row=rows.Allowance,
+        sql="FROM allowances t WHERE t.share = :share AND t.expires_at > :now ORDER BY t.biller, t.worker",
+    ),
+    # One whose process is in the midst of a claim cannot be locked now: it is taken for held until next time.
+    "allowances_ended": Scanned(
+        row=rows.Allowance,
+        sql="FROM allowances t WHERE t.expires_at <= :now AND t.concurrency + t.rate_per_s > 0"
+        " ORDER BY t.biller, t.share, t.worker",
+        lock="skip",
+    ),
     "orders_ready": Scanned(
         row=rows.Order,
         sql="FROM orders t WHERE t.state = 'READY' AND t.hold = 0 AND t.next_try_at <= :now"
@@ -124,6 +150,11 @@ SCANNED: Mapping[str, Scanned] = {
     "orders_overdue": Scanned(
         row=rows.Order,
         sql="FROM orders t WHERE t.in_flight = 1 AND t.call_deadline < :now ORDER BY t.call_deadline LIMIT :limit",
+    ),
+    "orders_undecided": Scanned(
+        row=rows.Order,
+        sql="FROM orders t WHERE t.order_serial > :after AND t.state IN ('READY', 'SENT', 'UNKNOWN')"
+        " ORDER BY t.order_serial LIMIT :limit",
     ),
     "orders_to_ask": Scanned(
         row=rows.Order,
@@ -149,6 +180,32 @@ SCANNED: Mapping[str, Scanned] = {
         row=rows.Station,
         sql="FROM stations t WHERE t.institution_code > :after ORDER BY t.institution_code LIMIT :limit",
     ),
+    "days_all": Scanned(row=rows.Day, sql="FROM days t ORDER BY t.account_date"),
+    "payments_unfinished": Scanned(
+        row=rows.Payment,
+        sql=f"FROM payments t WHERE t.state IN ({_OPEN}) AND t.kind <> 'REFUND' AND t.account_date < :before"
+        " ORDER BY t.biller, t.biller_account, t.amount_fen LIMIT 1000",
+    ),
+    "refunds_unfinished": Scanned(
+        row=rows.Payment,
+        sql=f"FROM payments t WHERE t.cancels IS NOT NULL AND t.state IN ({_OPEN}) AND t.account_date < :before"
+        " ORDER BY t.cancels LIMIT 1000",
+    ),
+    "payments_to_archive": Scanned(
+        row=rows.Payment,
+        sql="FROM payments t WHERE t.gateway_serial > :after AND t.gateway_serial < :until AND t.account_date < :before"
+        " ORDER BY t.gateway_serial LIMIT :limit",
+    ),
+    "records_to_archive": Scanned(
+        row=rows.Record,
+        sql="FROM records t WHERE t.record_id > :after AND t.record_id < :until AND t.day < :before"
+        " ORDER BY t.record_id LIMIT :limit",
+    ),
+    "outbox_to_archive": Scanned(
+        row=rows.OutboxRow,
+        sql="FROM outbox t WHERE t.message_id > :after AND t.message_id < :until AND t.published_at IS NOT NULL"
+        " ORDER BY t.message_id LIMIT :limit",
+    ),
     "payments_page": Scanned(
         row=rows.Payment,
         sql="FROM payments t WHERE t.institution_code = :institution_code AND t.gateway_serial < :before"
@@ -165,5 +222,6 @@ SCANNED: Mapping[str, Scanned] = {
 
 PURGES: Mapping[str, str] = {
     "nonces_before": "DELETE FROM nonces WHERE bucket < :bucket",
+    "allowances_before": "DELETE FROM allowances WHERE expires_at < :before AND worker <> ''",
 }
-"""Statements that delete. Only nonces: their floor is raised in the same commit."""
+"""Statements that delete. Only nonces, whose floor is raised in the same commit, and what ended processes held."""

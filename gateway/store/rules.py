@@ -2,7 +2,8 @@
 
 Foreign keys: only those that hold for ever and cost little. None on a column an update sets (a row that points to
 one inserted in the same Write would need deferred checks), and none from what outlives its payment: keys (M3),
-breaks, alarms and records may name a payment that has moved to the archive, or one that never was. None from
+breaks, alarms and records may name a payment that has moved to the archive, or one that never was. None from evidence
+to orders: the check of an order that leaves for the archive would read all the evidence there is. None from
 payments to stations: on PostgreSQL each check locks the station's row for all of its payments (tried: a tenth of what
 an acceptance costs the server); the payment moves the station's balance, which has one, in the same commit.
 """
@@ -61,7 +62,7 @@ FOREIGN_KEYS: Mapping[str, tuple[ForeignKey, ...]] = {
     "attempts": (_to("orders", "order_serial"),),
     "postings": (_to("transactions", "txn_id"),),
     "vouchers": (_STATION, _to("transactions", "txn_id")),
-    "evidence": (_to("payments", "gateway_serial"), _to("orders", "order_serial")),
+    "evidence": (_to("payments", "gateway_serial"),),
     "query_tokens": (_STATION,),
     "authorizations": (_STATION,),
 }
@@ -126,10 +127,15 @@ CHECKS: Mapping[str, Mapping[str, str]] = {
         "leg": "leg >= 0",
         "amount": f"amount_fen BETWEEN -{FEN_MAX} AND {FEN_MAX}",
     },
+    "archive_totals": {"legs": "legs > 0"},
     "vouchers": {"amount": f"amount_fen BETWEEN 1 AND {FEN_MAX}"},
     # A sealed record has its day, its place and its link of the chain; an unsealed one has none of them (M11).
     "records": {"sealed": "(day IS NULL) = (position IS NULL) AND (day IS NULL) = (chain IS NULL)"},
     "seals": {"count": "count >= 0", "signed": "(signature IS NULL) = (signed_at IS NULL)"},
+    "allowances": {
+        "share": one_of("share", ("calls", "questions")),
+        "amounts": "concurrency >= 0 AND rate_per_s >= 0",
+    },
     "query_tokens": {"state": one_of("state", ("ASKED", "ANSWERED", "REFUSED"))},
     "authorizations": {"amount": f"amount_fen BETWEEN 0 AND {FEN_MAX}"},
     "partner_counters": {"next": "next_number >= 1"},

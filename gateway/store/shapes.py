@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
-from gateway.core.rows import TABLES, Row
+from gateway.core.rows import ARCHIVED, TABLES, Row
 
 
 class Kind(StrEnum):
@@ -113,3 +113,10 @@ def _column(field: msgspec.structs.FieldInfo) -> Column:
 def all_shapes() -> Iterable[Shape]:
     """Every table, in TABLES' order: a table comes after those it refers to."""
     return map(shape_of, TABLES)
+
+
+def archive_of(shape: Shape) -> str:
+    """The table its rows move to. ValueError for a table that has no archive."""
+    if shape.row not in ARCHIVED:
+        raise ValueError(f"rows of {shape.table} do not leave the book")
+    return f"archive_{shape.table}"

@@ -1,6 +1,7 @@
-"""Triggers: what is append-only stays so, whoever writes: the gateway, a tool, or a person with a console (M2).
+"""Triggers that keep append-only tables so, whoever writes: the gateway, a tool, or a person with a console (M2).
 
-And one for PostgreSQL, where a gateway may have read long before it writes: see `_FUNCTION_RIVALS`.
+A row leaves a table with an archive only where the archive holds the same row; the archive itself never changes. And
+one for PostgreSQL, where a gateway may have read long before it writes: see `_FUNCTION_RIVALS`.
 """
 
 # ruff: noqa: S608 - names of our own tables and states
@@ -10,11 +11,18 @@ from dataclasses import dataclass
 
 from contracts.states import OPEN
 from gateway.core import rows
-from gateway.core.rows import Row
-from gateway.store.shapes import shape_of
+from gateway.core.rows import ARCHIVED, Row
+from gateway.store.shapes import Shape, archive_of, shape_of
 
 _FUNCTION = """CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END $$"""
+_LEAVE = """CREATE FUNCTION {table}_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM {archive} a WHERE {same}) THEN
+    RETURN OLD;
+  END IF;
   RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
 END $$"""
 
@@ -57,6 +65,9 @@ def _all_but(row: type[Row], *free: str) -> tuple[str, ...]:
 
 
 GUARDS: tuple[Guard, ...] = (
+    Guard(rows.Payment, updates=False),
+    Guard(rows.Order, updates=False),
+    Guard(rows.Attempt, updates=False),
     Guard(rows.Transaction, updates=True),
     Guard(rows.Posting, updates=True),
     Guard(rows.EvidenceRow, updates=True, columns=_all_but(rows.EvidenceRow, "waiting")),
@@ -75,29 +86,55 @@ GUARDS: tuple[Guard, ...] = (
 def sqlite_triggers() -> Iterator[str]:
     """CREATE TRIGGER statements for SQLite."""
     for guard in GUARDS:
-        table = shape_of(guard.row).table
-        refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        yield f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}"
+        shape = shape_of(guard.row)
+        refuse = f"BEGIN SELECT RAISE(ABORT, '{shape.table} is append-only'); END"
+        unless = ""
+        if guard.row in ARCHIVED:
+            same = _same(shape, "IS")
+            unless = f" WHEN NOT EXISTS (SELECT 1 FROM {archive_of(shape)} a WHERE {same})"
+        yield f"CREATE TRIGGER {shape.table}_no_delete BEFORE DELETE ON {shape.table}{unless} {refuse}"
         for name, event, condition in _updates(guard):
             when = f" WHEN {condition}" if condition else ""
-            yield f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table}{when} {refuse}"
+            yield f"CREATE TRIGGER {shape.table}_{name} BEFORE {event} ON {shape.table}{when} {refuse}"
+    for row in ARCHIVED:
+        table = archive_of(shape_of(row))
+        refuse = f"BEGIN SELECT RAISE(ABORT, '{table} never changes'); END"
+        yield f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}"
+        yield f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} {refuse}"
 
 
 def postgresql_triggers() -> Iterator[str]:
-    """The function and CREATE TRIGGER statements for PostgreSQL."""
+    """The functions and CREATE TRIGGER statements for PostgreSQL."""
     yield _FUNCTION
+    call = "EXECUTE FUNCTION refuse_change()"
     for guard in GUARDS:
-        table = shape_of(guard.row).table
-        call = "EXECUTE FUNCTION refuse_change()"
-        yield f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} FOR EACH ROW {call}"
+        shape = shape_of(guard.row)
+        table, leave = shape.table, call
+        if guard.row in ARCHIVED:
+            yield _LEAVE.format(table=table, archive=archive_of(shape), same=_same(shape, "IS NOT DISTINCT FROM"))
+            leave = f"EXECUTE FUNCTION {table}_may_leave()"
+        yield f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} FOR EACH ROW {leave}"
         yield f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {call}"
         for name, event, condition in _updates(guard):
             when = f" WHEN ({condition})" if condition else ""
             yield f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} FOR EACH ROW{when} {call}"
+    for row in ARCHIVED:
+        table = archive_of(shape_of(row))
+        yield f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW {call}"
+        yield f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {call}"
+
     yield _FUNCTION_RIVALS
     yield (
         "CREATE TRIGGER payments_rivals AFTER INSERT ON payments REFERENCING NEW TABLE AS fresh"
         " FOR EACH STATEMENT EXECUTE FUNCTION refuse_unseen_rival()"
+    )
+
+
+def _same(shape: Shape, equal: str) -> str:
+    """Column by column; the key by `=`, which finds it in its index."""
+    return " AND ".join(
+        f"a.{name} {'=' if name in shape.key else equal} OLD.{name}"
+        for name in (*shape.key, *(name for name in shape.names if name not in shape.key))
     )
 
 

@@ -28,12 +28,14 @@ class Undecided:
     key: the idempotency key to inquire about, None for a question that moves no money. why: English.
     sent: False where no byte of any try can have left this machine: then nothing happened.
     problem: the last refusal that was proven but decides nothing (a full gateway, a certificate out of date).
+    shop_text: what a person must mend before anything can be asked (a USB key that was pulled), in Chinese, else "".
     """
 
     key: str | None
     why: str
     sent: bool = True
     problem: api.Problem | None = None
+    shop_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,26 +6,23 @@ configuration, or no provable answer. A script may hand out a receipt, or give c
 The context's object, given by whoever mounts the group, must have a `clock` (contracts.clock.Clock).
 """
 
-import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 import msgspec
 
 from contracts import api
-from contracts.clock import Clock
 from contracts.money import Fen
 from contracts.states import FINAL
 from gateway.terminal import texts
 from gateway.terminal.answers import Fate, Last, Refused, Tombstone, Undecided
-from gateway.terminal.config import load_config
-from gateway.terminal.faults import TerminalFault
+from gateway.terminal.enroll_cli import enroll
+from gateway.terminal.running import config_option, fail, json_option, run_terminal
 from gateway.terminal.terminal import Terminal
 
-T = TypeVar("T")
 AMOUNT_MAX = Fen(10**10)
 """The API's own bound."""
 
@@ -36,15 +33,13 @@ _EXIT_CODES = """\b
   2  用法或配置有误，或没有得到平台的可靠答复
 """
 
-_config_option = click.option("--config", "config_file", type=click.Path(path_type=Path), help="终端配置文件 (TOML)")
-_json_option = click.option("--json", "as_json", is_flag=True, help="以 JSON 格式输出，供程序读取")
 _param_option = click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="业务附加信息，如 carrier=cmcc"
 )
 
 
 @click.group("terminal", epilog=_EXIT_CODES)
-@_config_option
+@config_option
 @click.pass_context
 def cli(ctx: click.Context, config_file: Path | None) -> None:
     """便民服务站终端：查询欠费、缴费、查末笔交易、撤销、查余额。
@@ -56,15 +51,18 @@ def cli(ctx: click.Context, config_file: Path | None) -> None:
     ctx.meta["config_file"] = config_file or Path("terminal.toml")
 
 
+cli.add_command(enroll)
+
+
 @cli.command()
 @click.argument("service")
 @click.argument("account")
 @_param_option
-@_config_option
-@_json_option
+@config_option
+@json_option
 def query(service: str, account: str, params: tuple[str, ...], config_file: Path | None, as_json: bool) -> None:
     """查询欠费。SERVICE 是业务（见 terminal services），ACCOUNT 是户号。"""
-    _finish(_run(config_file, lambda terminal: terminal.query_bill(service, account, _params(params))), as_json)
+    _finish(run_terminal(config_file, lambda terminal: terminal.query_bill(service, account, _params(params))), as_json)
 
 
 @cli.command()
@@ -77,8 +75,8 @@ def query(service: str, account: str, params: tuple[str, ...], config_file: Path
 @click.option("--cash", help="实收现金（元）")
 @click.option("--yes", is_flag=True, help="不再确认")
 @click.option("--confirm-repeat", metavar="TOKEN", help="确认再缴一笔（结果待查时由平台给出）")
-@_config_option
-@_json_option
+@config_option
+@json_option
 def pay(
     service: str,
     account: str,
@@ -126,54 +124,56 @@ def pay(
             cash_received=received,
         )
 
-    _finish(_run(config_file, run), as_json)
+    _finish(run_terminal(config_file, run), as_json)
 
 
 @cli.command()
 @click.argument("gateway_serial")
-@_config_option
-@_json_option
+@config_option
+@json_option
 def status(gateway_serial: str, config_file: Path | None, as_json: bool) -> None:
     """按平台流水号查询一笔。只有“已缴”才返回 0。"""
-    _finish(_run(config_file, lambda terminal: terminal.status(gateway_serial)), as_json)
+    _finish(run_terminal(config_file, lambda terminal: terminal.status(gateway_serial)), as_json)
 
 
 @cli.command()
-@_config_option
-@_json_option
+@config_option
+@json_option
 def last(config_file: Path | None, as_json: bool) -> None:
     """查询末笔交易和此前所有未定的交易：断线、断电之后先运行它。"""
-    _finish(_run(config_file, lambda terminal: terminal.last()), as_json)
+    _finish(run_terminal(config_file, lambda terminal: terminal.last()), as_json)
 
 
 @cli.command()
 @click.argument("gateway_serial")
 @click.option("--reason", required=True, help="撤销原因")
 @click.option("--authorization", metavar="TOKEN", help="上级授权码")
-@_config_option
-@_json_option
+@config_option
+@json_option
 def cancel(
     gateway_serial: str, reason: str, authorization: str | None, config_file: Path | None, as_json: bool
 ) -> None:
     """撤销当日一笔缴费。只有“已撤销”才返回 0，此时才可退款给顾客。"""
-    answer = _run(config_file, lambda terminal: terminal.cancel(gateway_serial, reason, authorization=authorization))
+    answer = run_terminal(
+        config_file, lambda terminal: terminal.cancel(gateway_serial, reason, authorization=authorization)
+    )
     _finish(answer, as_json, kind="cancel")
 
 
 @cli.command()
-@_config_option
-@_json_option
+@config_option
+@json_option
 def balance(config_file: Path | None, as_json: bool) -> None:
     """查询预存款余额。"""
-    _finish(_run(config_file, lambda terminal: terminal.balance()), as_json)
+    _finish(run_terminal(config_file, lambda terminal: terminal.balance()), as_json)
 
 
 @cli.command()
-@_config_option
-@_json_option
+@config_option
+@json_option
 def services(config_file: Path | None, as_json: bool) -> None:
     """本站可办理的业务。"""
-    _finish(_run(config_file, lambda terminal: terminal.services()), as_json)
+    _finish(run_terminal(config_file, lambda terminal: terminal.services()), as_json)
 
 
 @cli.command("list")
@@ -182,8 +182,8 @@ def services(config_file: Path | None, as_json: bool) -> None:
 @click.option("--state", help="状态，如 UNKNOWN")
 @click.option("--limit", type=click.IntRange(1, 100), help="每页笔数")
 @click.option("--cursor", help="上一页给出的翻页凭证")
-@_config_option
-@_json_option
+@config_option
+@json_option
 def list_payments(
     *,
     account_date: str | None,
@@ -199,37 +199,7 @@ def list_payments(
     def run(terminal: Terminal) -> Awaitable[Any]:
         return terminal.list(account_date=account_date, biller_account=account, state=state, limit=limit, cursor=cursor)
 
-    _finish(_run(config_file, run), as_json)
-
-
-def _run(config_file: Path | None, work: Callable[[Terminal], Awaitable[T]]) -> T:
-    """Run one piece of work on an open terminal; a user's mistake ends in one line and exit code 2."""
-    ctx = click.get_current_context()
-    clock: Clock = ctx.obj.clock
-    try:
-        config = load_config(config_file or ctx.meta["config_file"])
-        return asyncio.run(_work(Terminal(config, clock), work))
-    except TerminalFault as fault:
-        _fail(fault.shop_text, fault.hint)
-    except ValueError as wrong:
-        _fail("输入内容不符合格式要求", str(wrong))
-    except KeyboardInterrupt:
-        _fail("已中断，结果待查：请先运行 terminal last 查询末笔交易", "interrupted: what was sent may have been taken")
-
-
-async def _work(terminal: Terminal, work: Callable[[Terminal], Awaitable[T]]) -> T:
-    async with terminal:
-        try:
-            return await work(terminal)
-        finally:
-            for notice in terminal.notices:
-                click.echo(f"注意：{notice}", err=True)
-
-
-def _fail(shop_text: str, hint: str) -> NoReturn:
-    click.echo(f"{texts.clean(shop_text)}", err=True)
-    click.echo(f"hint: {texts.clean(hint)}", err=True)
-    raise SystemExit(2)
+    _finish(run_terminal(config_file, run), as_json)
 
 
 def _finish(answer: Any, as_json: bool, kind: str = "pay") -> NoReturn:
@@ -325,7 +295,7 @@ def _fate_json(fate: Fate) -> dict[str, Any]:
     match fate:
         case Undecided():
             told = {"idempotency_key": fate.key, "sent": fate.sent, "why": fate.why, "problem": fate.problem}
-            return {"undecided": told}
+            return {"undecided": told | ({"shop_text": fate.shop_text} if fate.shop_text else {})}
         case Tombstone():
             return {"tombstone": True}
         case Refused():
@@ -341,13 +311,13 @@ def _amount(text: str) -> Fen:
     if not Fen(0) < amount <= AMOUNT_MAX:
         # What was typed is not repeated: where arguments are mixed up it is the account.
         hint = "expected more than 0 and at most 100000000.00 yuan, with at most two decimals"
-        _fail("金额不对，请写元，最多两位小数，如 123.45", hint)
+        fail("金额不对，请写元，最多两位小数，如 123.45", hint)
     return amount
 
 
 def _total(bill: api.BillAnswer) -> Fen:
     if not Fen(0) < Fen(bill.total_fen) <= AMOUNT_MAX:
-        _fail("该户没有欠费，请写明要缴的金额", "the bill's total is not an amount to pay: give AMOUNT")
+        fail("该户没有欠费，请写明要缴的金额", "the bill's total is not an amount to pay: give AMOUNT")
     return Fen(bill.total_fen)
 
 
@@ -356,7 +326,7 @@ def _params(given: tuple[str, ...]) -> dict[str, str]:
     for one in given:
         name, parted, value = one.partition("=")
         if not parted or name in values:
-            _fail("附加信息应写成 名称=值，每个名称一次", "--param: expected NAME=VALUE once each")
+            fail("附加信息应写成 名称=值，每个名称一次", "--param: expected NAME=VALUE once each")
         values[name] = value
     return values
 
@@ -369,7 +339,7 @@ def _confirm(bill: api.BillAnswer, account: str, amount: Fen) -> None:
             f"户名 {name}  户号 {texts.clean(account)}  缴费 {amount.to_yuan()}元，确认吗？", err=True
         )
     except click.Abort:
-        _fail("需要人工确认：请在终端上操作，或加 --yes", "no answer to the confirmation: nothing was sent")
+        fail("需要人工确认：请在终端上操作，或加 --yes", "no answer to the confirmation: nothing was sent")
     if not agreed:
         click.echo("没有缴费", err=True)
         raise SystemExit(1)

@@ -23,24 +23,51 @@ _BOUNDS: dict[str, tuple[int, int]] = {
     "signature_lifetime_s": (30, LIFETIME_MAX_S),
 }
 _TERMINAL_ID = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_KEY_ID = re.compile(r"(?:[0-9a-f]{2}){1,64}")
+_PEM_KEYS = ("cert_file", "key_file", "key_password_file")
+
+
+class SignerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The USB key that signs, instead of a key file. Never a PIN: it is typed, or read from --pin-fd.
+
+    module: absolute path of the PKCS#11 module. token, key_serial, key_id: its label, its serial number, and in hex the
+    CKA_ID of the key, where more than one fits. answer_within_s: the longest a token may take for one answer.
+    """
+
+    module: str
+    token: str = ""
+    key_serial: str = ""
+    key_id: str = ""
+    answer_within_s: int = 60
+
+    def __post_init__(self) -> None:
+        if not Path(self.module).is_absolute():
+            raise ValueError("module: expected the absolute path of a PKCS#11 module")
+        if self.key_id and not _KEY_ID.fullmatch(self.key_id):
+            raise ValueError("key_id: expected 1-64 bytes in lower-case hex")
+        if not 1 <= self.answer_within_s <= 600:
+            raise ValueError("answer_within_s: expected a whole number from 1 to 600")
 
 
 class TerminalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one terminal reaches its gateway. Paths are used as given; `load_config` makes them absolute.
 
     url: where to connect, scheme and host only. authority: what the gateway calls itself (`@authority`, TLS name).
-    journal_file: what was asked and what became of it; a `.lock` file lies beside it. tls_ca_file: PEM of whom to trust
-    for TLS, None for the system's. reply_timeout_ms: for one reply, beside the seconds a call is held.
-    pay_wait_s: how long the gateway may hold a payment's call. pay_deadline_s, read_deadline_s: all tries together.
+    cert_file, key_file, key_password_file: the key as files; with `signer`, a USB key, only cert_file may stand beside
+    it, for a certificate that is not in the token. journal_file: what was asked and what became of it; a `.lock` file
+    lies beside it. tls_ca_file: PEM of whom to trust for TLS, None for the system's. reply_timeout_ms: for one reply,
+    beside the seconds a call is held. pay_wait_s: how long the gateway may hold a payment's call. pay_deadline_s,
+    read_deadline_s: all tries together.
     Raises ValueError, beginning with the key, for values out of form.
     """
 
     url: str
     authority: str
     terminal_id: str
-    cert_file: str
-    key_file: str
-    key_password_file: str
+    cert_file: str = ""
+    key_file: str = ""
+    key_password_file: str = ""
+    signer: SignerConfig | None = None
     issuing_cert_file: str
     root_cert_file: str
     journal_file: str
@@ -68,9 +95,12 @@ class TerminalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             yield "authority: expected HOST[:PORT] in lower case without the scheme's default port"
         if not _TERMINAL_ID.fullmatch(self.terminal_id):
             yield "terminal_id: expected 1-16 of A-Z a-z 0-9 _ -"
+        if self.signer is not None and (self.key_file or self.key_password_file):
+            yield "signer: expected a USB key or a key file, not both"
         for key, value in structs.asdict(self).items():
-            if key.endswith("_file") and value == "":
-                yield f"{key}: expected a path"
+            needed = key not in _PEM_KEYS or self.signer is None
+            if key.endswith("_file") and value == "" and needed:
+                yield f"{key}: expected a path" + (", or a USB key in `signer`" if key in _PEM_KEYS else "")
             low, high = _BOUNDS.get(key, (0, 0))
             if key in _BOUNDS and not low <= value <= high:
                 yield f"{key}: expected a whole number from {low} to {high}"
@@ -109,17 +139,25 @@ def load_config(file: Path) -> TerminalConfig:
 def _place(message: str) -> tuple[str, str]:
     """msgspec's message as (key, expected form)."""
     detail, _, path = message.partition(" - at `$.")
-    if path:
-        return path.rstrip("`"), detail.removeprefix("Expected ")
+    outer = path.rstrip("`")
     if found := re.fullmatch(r"Object (?:missing required|contains unknown) field `(.+)`", detail):
-        return found[1], "this key" if "missing" in detail else "no such key"
-    key, parted, expected = detail.partition(": expected ")
-    return (key, expected) if parted else ("", detail)
+        inner, expected = found[1], "this key" if "missing" in detail else "no such key"
+    else:
+        inner, parted, expected = detail.partition(": expected ")
+        if not parted:
+            inner, expected = "", detail.removeprefix("Expected ")
+    return ".".join(part for part in (outer, inner) if part), expected
 
 
 def render_config(config: TerminalConfig) -> str:
     """The configuration as TOML text that load_config reads back; keys at their default are left out."""
     fields = {field.name: field.default for field in structs.fields(TerminalConfig)}
     given = structs.asdict(config).items()
+    return "".join(f"{key} = {_toml(value)}\n" for key, value in given if value != fields[key])
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, SignerConfig):
+        return f"{{ {', '.join(f'{key} = {_toml(one)}' for key, one in structs.asdict(value).items())} }}"
     # A TOML basic string takes every escape that JSON writes.
-    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in given if value != fields[key])
+    return json.dumps(value, ensure_ascii=False)

@@ -32,7 +32,7 @@ def ended_fate(entry: Entry) -> Fate:
     if ended is None:
         return Undecided(key=key, why="not asked about yet")
     if ended.outcome == "unsent":
-        return Undecided(key=key, why="no byte of it left this machine", sent=False)
+        return Undecided(key=key, why="no byte of it left this machine", sent=False, shop_text="该笔请求当时没有发出")
     if ended.inquiry:
         return read_found(key, ended.body.encode())
     try:
@@ -65,7 +65,7 @@ def read_plain(answer: ReplyProof | Open, kind: type[T]) -> T | Refused | Undeci
     if problem is not None:
         return Refused(problem)
     if isinstance(answer, Open):
-        return Undecided(key=None, why=answer.why, sent=answer.sent)
+        return Undecided(key=None, why=answer.why, sent=answer.sent, shop_text=answer.shop_text)
     if answer.status not in {200, 202}:
         return Undecided(key=None, why=f"the gateway answered {answer.status}, which this terminal does not know")
     try:

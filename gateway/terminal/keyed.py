@@ -103,7 +103,7 @@ class Keyed:
         answer = await self._tries.ask(ask, deadline_s=deadline_s)
         if isinstance(answer, Open):
             problem = None if answer.refusal is None else read_problem(answer.refusal)
-            return Undecided(key=key, why=answer.why, problem=problem)
+            return Undecided(key=key, why=answer.why, problem=problem, shop_text=answer.shop_text)
         if answer.status != 200:
             return Undecided(key=key, why=f"the gateway answered {answer.status}", problem=read_problem(answer))
         fate = read_found(key, answer.body)
@@ -150,7 +150,7 @@ class Keyed:
             if not answer.sent:
                 await self._end(key, "unsent")
             problem = None if answer.refusal is None else read_problem(answer.refusal)
-            return Undecided(key=key, why=answer.why, sent=answer.sent, problem=problem)
+            return Undecided(key=key, why=answer.why, sent=answer.sent, problem=problem, shop_text=answer.shop_text)
         problem = read_problem(answer)
         if problem is not None:
             await self._end(key, "refused", answer)

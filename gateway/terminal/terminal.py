@@ -1,18 +1,17 @@
 """A shop's side of the terminal API: `from gateway.terminal import Terminal, TerminalConfig`."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from certs.certificates import judge, parse_certificate
 from certs.core.profile import ReplyProof
-from certs.keys import KeyFileError, PemSigner, load_certificate
+from certs.tokens.pins import PinSource, no_pin
 from contracts import api
 from contracts.clock import Clock
 from contracts.money import Fen
@@ -22,9 +21,9 @@ from contracts.signer import Signer
 from gateway.terminal.answers import Fate, KeyedAnswer, Last, Refused, Undecided
 from gateway.terminal.config import TerminalConfig
 from gateway.terminal.fates import ended_fate, known_payment, read_plain
-from gateway.terminal.faults import TerminalFault
 from gateway.terminal.journal import Entry
 from gateway.terminal.keyed import PAYMENTS, Keyed
+from gateway.terminal.keys import Keys, load_keys
 from gateway.terminal.tries import Open, Tries, read_time
 from gateway.terminal.wire import Ask, Wire
 
@@ -36,6 +35,7 @@ _QUERY: Mapping[str, Any] = {name: kind for route in ROUTES for name, kind in ro
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
+    keys: Keys
     wire: Wire
     tries: Tries
     keyed: Keyed
@@ -51,9 +51,12 @@ class Terminal(AbstractAsyncContextManager["Terminal"]):
     `notices`: what a person should be told, in Chinese, oldest first.
     """
 
-    def __init__(self, config: TerminalConfig, clock: Clock, *, signer: Signer | None = None) -> None:
-        """signer: whoever holds the key; None loads the key file of the configuration when opened."""
-        self._config, self._clock, self._signer = config, clock, signer
+    def __init__(
+        self, config: TerminalConfig, clock: Clock, *, signer: Signer | None = None, pin: PinSource = no_pin
+    ) -> None:
+        """signer: whoever holds the key, the caller's to close; None takes the USB key or the key file of the
+        configuration when opened. pin: asked for a USB key's PIN, in a thread of its own; again if it was unplugged."""
+        self._config, self._clock, self._signer, self._pin = config, clock, signer, pin
         self.notices: list[str] = []
         self._opened: _Opened | None = None
 
@@ -68,35 +71,25 @@ class Terminal(AbstractAsyncContextManager["Terminal"]):
 
     async def open(self) -> None:
         """Load keys and certificates, open the session; the journal opens with the first request that moves money."""
-        config = self._config
+        config, now = self._config, self._clock.now()
+        keys = await asyncio.to_thread(load_keys, config, now, signer=self._signer, pin=self._pin)
+        self.notices += keys.notices
         try:
-            signer = self._signer or PemSigner.load(
-                Path(config.cert_file), Path(config.key_file), Path(config.key_password_file)
-            )
-            issuing = load_certificate(Path(config.issuing_cert_file))
-            root = load_certificate(Path(config.root_cert_file))
-        except KeyFileError as wrong:
-            raise TerminalFault(f"证书、密钥或口令文件有误：{wrong.file}", str(wrong)) from wrong
-        own = parse_certificate(signer.certificate_der)
-        slug = judge(own, issuing, root, self._clock.now())
-        if slug == "certificate-expired":
-            raise TerminalFault(
-                "证书已过期或未生效，请核对本机时间，或联系邮政局换证",
-                f"valid {own.not_before:%Y-%m-%d} to {own.not_after:%Y-%m-%d}, now {self._clock.now():%Y-%m-%d}",
-            )
-        if slug is not None:
-            raise TerminalFault("证书与签发机构不符，请联系邮政局", f"{config.cert_file}: {slug}")
-        wire = Wire(config, self._clock, signer, issuing=issuing, root=root)
+            wire = Wire(config, self._clock, keys.signer, issuing=keys.issuing, root=keys.root)
+        except BaseException:  # boundary: closed here, raised on
+            await asyncio.to_thread(keys.close)
+            raise
         say = self.notices.append
         tries = Tries(wire, self._clock, reply_timeout_s=config.reply_timeout_ms / 1000, say=say)
-        self._opened = _Opened(wire, tries, Keyed(config, self._clock, tries, say=say))
+        self._opened = _Opened(keys, wire, tries, Keyed(config, self._clock, tries, say=say))
 
     async def close(self) -> None:
-        """Close session and journal. Safe to call twice."""
+        """Close session and journal, log out of the USB key. Safe to call twice."""
         if self._opened is not None:
             opened, self._opened = self._opened, None
             opened.keyed.close()
             await opened.wire.close()
+            await asyncio.to_thread(opened.keys.close)
 
     async def query_bill(
         self, service: str, biller_account: str, params: Mapping[str, str] | None = None

@@ -108,12 +108,15 @@ def _repeat_lines(problem: api.Problem) -> list[str]:
 
 def undecided_lines(undecided: Undecided) -> list[str]:
     """Nothing provable: never shown as a failure."""
-    if not undecided.sent:
+    mend = [clean(undecided.shop_text)] if undecided.shop_text else []
+    if not undecided.sent and mend:
+        lines = [*mend, "请求没有发出，没有扣款"]
+    elif not undecided.sent:
         lines = ["连接不上平台，请求没有发出，没有扣款", "请检查网络后重试"]
     elif undecided.key is None:
-        lines = ["没有得到平台的可靠答复，请稍后再查"]
+        lines = mend or ["没有得到平台的可靠答复，请稍后再查"]
     else:
-        lines = ["状态：结果待查", f"提示：{_IN_DOUBT}", f"请求编号：{undecided.key}"]
+        lines = ["状态：结果待查", f"提示：{_IN_DOUBT}", *mend, f"请求编号：{undecided.key}"]
     if undecided.problem is not None:
         lines.append(f"平台提示：{clean(undecided.problem.shop_text)}")
     return lines

@@ -25,12 +25,13 @@ _TIME_AGREES_S = 60
 class Open:
     """The time is over, or asking again will not help. sent: whether any try may have left this machine.
 
-    refusal: the newest reply that was proven and yet no answer.
+    refusal: the newest reply that was proven and yet no answer. shop_text: as Unproven has it.
     """
 
     why: str
     sent: bool
     refusal: ReplyProof | None
+    shop_text: str = ""
 
 
 class Tries:
@@ -61,6 +62,9 @@ class Tries:
                 why = f"the gateway answered {reply.proof.status} {slug}".rstrip()
                 if verdict is Verdict.STOP or (verdict is Verdict.CLOCK and self._clock_set):
                     break
+            elif reply.shop_text:
+                # Nothing can be signed until a person has done something: what may have arrived is asked about later.
+                return Open(why=reply.why, sent=sent, refusal=refusal, shop_text=reply.shop_text)
             else:
                 verdict, why = Verdict.AGAIN, reply.why
             touched = touched or sent

@@ -13,7 +13,8 @@ from yarl import URL
 
 from certs.certificates import Certificate, CertificateError, parse_certificate
 from certs.core.profile import Refused, ReplyHead, ReplyProof, reply_keyid, sign_request, verify_reply
-from contracts import api
+from certs.tokens.faults import TokenFault
+from contracts import api, traces
 from contracts.clock import Clock
 from contracts.signer import Signer
 from gateway.terminal.config import TerminalConfig
@@ -30,13 +31,17 @@ _UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One question. target: raw, as it will be signed. key: its idempotency key. wait_s: `Prefer: wait`."""
+    """One question. target: raw, as it will be signed. key: its idempotency key. wait_s: `Prefer: wait`.
+
+    trace_id: what the gateway's own log and `bianmin ops trace` call it; the same for every try.
+    """
 
     method: str
     target: str
     body: bytes = field(default=b"", repr=False)
     key: str | None = None
     wait_s: int = 0
+    trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +54,15 @@ class Proven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unproven:
-    """No reply that counts. sent: False where no byte of the request can have left. why: English."""
+    """No reply that counts. sent: False where no byte of the request can have left. why: English.
+
+    shop_text: Chinese, where a person must do something before it is worth asking again (plug the USB key in).
+    """
 
     why: str
     sent: bool
     retry_after_s: int | None = None
+    shop_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +101,12 @@ class Wire:
 
     async def exchange(self, ask: Ask, timeout_s: float) -> Proven | Unproven:
         """Send one question under a fresh nonce, once. timeout_s: for everything, beside the seconds it is held."""
-        headers = await self._sign(ask)
+        try:
+            headers = await self._sign(ask)
+        except TokenFault as fault:
+            return Unproven(why=f"not signed: {fault.hint}", sent=False, shop_text=fault.shop_text)
         field = headers["Signature"].removeprefix("bm=")
+        headers[traces.HEADER] = traces.traceparent(ask.trace_id, field)
         if ask.wait_s:
             headers["Prefer"] = f"wait={ask.wait_s}"
         raw = await self._send(

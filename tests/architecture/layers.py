@@ -22,9 +22,10 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("settlement.core", (*PURE, "gateway.core", "settlement.core")),
     ("tests", CODE),
 )
+# contextvars: for the trace context of a task alone (contracts/traces.py).
 CONTRACTS_STDLIB = frozenset(
-    "__future__ abc base64 collections dataclasses datetime decimal enum functools hashlib itertools json re string "
-    "types typing unicodedata".split()
+    "__future__ abc base64 collections contextvars dataclasses datetime decimal enum functools hashlib itertools json "
+    "re string types typing unicodedata".split()
 )
 IMPURE_MODULES = frozenset(
     (

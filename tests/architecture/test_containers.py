@@ -4,9 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
+from adapters.telecom.simulator.cli import options_of
+from gateway.cli import bianmin
+from gateway.config import ROLES
+from gateway.demo.kafka_jars import VERSION as KAFKA_VERSION
 from tests.architecture.tree import ROOMS
 from tests.stand.postgres import PostgresServer
 
@@ -50,8 +55,17 @@ def test_service_is_pinned_and_watched(name: str) -> None:
 
 
 def test_the_parts_that_exist_are_there() -> None:
-    assert set(SERVICES) == {"postgres", "migrate", "gateway", "telecom", "prometheus"}
-    assert {"migrate"} == ONE_SHOT
+    ours = {"migrate", "topics", "gateway", "worker", "relay", "resolver", "sealer", "telecom"}
+    assert set(OURS) == ours
+    assert set(SERVICES) == ours | {"postgres", "kafka", "balancer", "prometheus", "grafana"}
+    assert {"migrate", "topics"} == ONE_SHOT
+    assert all(SERVICES[name]["deploy"]["replicas"] >= 2 for name in ("gateway", "worker"))
+
+
+def test_every_role_runs_once_at_least() -> None:
+    """The roles of the containers, together, are all there are."""
+    commands = [SERVICES[name]["command"] for name in OURS if SERVICES[name]["command"][0] == "serve"]
+    assert sorted(command[command.index("--role") + 1] for command in commands) == sorted(set(ROLES) - {"all"})
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -59,7 +73,6 @@ def test_references_lead_somewhere(name: str) -> None:
     service, whole = SERVICES[name], compose()
     assert set(service.get("depends_on", {})) <= set(SERVICES)
     assert set(service.get("secrets", [])) <= set(whole["secrets"])
-    assert {entry["source"] for entry in service.get("configs", [])} <= set(whole["configs"])
     named = {volume.partition(":")[0] for volume in service.get("volumes", []) if not volume.startswith(".")}
     assert named <= set(whole["volumes"])
     if mode := service.get("network_mode"):
@@ -81,7 +94,7 @@ def test_our_services_are_configured_by_the_mounted_file(name: str) -> None:
 def test_only_the_public_ports_are_open_to_the_world() -> None:
     opened = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert [port for port in opened if not port.startswith("127.0.0.1:")] == ["8443:8443", "9443:9443"]
-    assert not any(port.endswith(":9090") for port in opened), "the admin port is never published"
+    assert [name for name in OURS if "ports" in SERVICES[name]] == [], "ours are reached through the balancer"
 
 
 def test_secrets_are_files_outside_the_sources() -> None:
@@ -95,9 +108,29 @@ def test_postgres_is_the_version_the_tests_run_on(postgres: PostgresServer) -> N
     assert SERVICES["postgres"]["image"] == f"postgres:{version}-bookworm"
 
 
-def test_prometheus_watches_the_admin_port() -> None:
-    scrape = yaml.safe_load(compose()["configs"]["prometheus"]["content"])
-    assert scrape["scrape_configs"][0]["static_configs"] == [{"targets": ["127.0.0.1:9090"]}]
+def test_kafka_is_the_version_the_tests_run_on() -> None:
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+    environment = SERVICES["kafka"]["environment"]
+    assert environment["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+    assert environment["KAFKA_ADVERTISED_LISTENERS"] == "PLAINTEXT://kafka:9092"
+
+
+def test_the_options_of_our_commands_exist() -> None:
+    """Each command line of ours, put to the command itself."""
+    for name in OURS:
+        command = SERVICES[name]["command"]
+        if command[0] == "sim":
+            options, _ = options_of(command[2:])
+            assert (options.host, options.port) == ("0.0.0.0", 8101)
+            continue
+        found = click.Context(bianmin).command
+        for word in command:
+            if word.startswith("--"):
+                assert any(word in parameter.opts for parameter in found.params), (name, word)
+            elif isinstance(found, click.Group):
+                inner = found.get_command(click.Context(found), word)
+                assert inner is not None, (name, word)
+                found = inner
 
 
 def test_dockerfile_pins_its_base_and_drops_root() -> None:
@@ -139,5 +172,6 @@ def test_image_version_is_the_project_version() -> None:
 def test_health_is_asked_of_the_admin_port() -> None:
     check = dict(instructions())["HEALTHCHECK"]
     assert "http://127.0.0.1:9090/readyz" in check
-    assert "http://127.0.0.1:9090/readyz" in SERVICES["gateway"]["healthcheck"]["test"][-1]
+    for name in ("gateway", "worker", "relay", "resolver", "sealer"):
+        assert "http://127.0.0.1:9090/readyz" in SERVICES[name]["healthcheck"]["test"][-1]
     assert CONFIG in dict(instructions())["CMD"]

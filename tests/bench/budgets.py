@@ -92,6 +92,10 @@ def _start_up(result: Result) -> Verdict:
     return Verdict("ready <= 1.5 s, --help <= 0.2 s", _all(_most(ready, 1500), _most(shown, 200)))
 
 
+def _token_sign(result: Result) -> Verdict:
+    return Verdict("no bar: a USB key takes hundreds of ms", None)
+
+
 _RULES: Mapping[str, Callable[[Result], Verdict]] = {
     "accept_sqlite": _accept_sqlite,
     "accept_postgres": _accept_postgres,
@@ -101,4 +105,5 @@ _RULES: Mapping[str, Callable[[Result], Verdict]] = {
     "growth_10m": _growth,
     "idle_memory": _idle,
     "start_up": _start_up,
+    "token_sign": _token_sign,
 }

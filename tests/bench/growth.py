@@ -1,30 +1,23 @@
 """growth_10m: acceptance and commit times of the engine with many payments stored against few, and the log's size."""
 
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gateway.core.env import Env
 from gateway.store.sqlite.checkpoint import Checkpointer
 from gateway.store.sqlite.engine import SqliteEngine
-from tests.bench import floor
+from tests.bench import floor, growth_postgres
 from tests.bench.billers import service_of
-from tests.bench.books import BATCH, fill_sqlite, must, open_engine
+from tests.bench.books import fill_sqlite, must, open_engine
+from tests.bench.growth_times import BATCHES, FEW, FILL_LIMIT_S, MANY, MANY_FULL, MEASURE_LIMIT_S, Times, growth_result
 from tests.bench.installation import installation
 from tests.bench.options import Options
-from tests.bench.percentiles import percentile
-from tests.bench.quiet import Window, mark
+from tests.bench.quiet import Window
 from tests.bench.requests import Order
-from tests.bench.results import Reference, Result
+from tests.bench.results import Result, Setting
 
 ORDER = Order(service=service_of("bench_hold"), first_account=100_000_000)
-FEW = 10_000
-MANY, MANY_FULL = 300_000, 10_000_000
-BATCHES = 400
-MEASURE_LIMIT_S = 25.0
-FILL_LIMIT_S = 45.0
-"""The short run stops filling then: it tells a trend, `--full` the budget."""
 
 
 class TimedEngine(SqliteEngine):
@@ -38,20 +31,6 @@ class TimedEngine(SqliteEngine):
         begun = time.perf_counter()
         super()._commit()
         self.commits.append(time.perf_counter() - begun)
-
-
-@dataclass(slots=True)
-class Times:
-    """Milliseconds of batches and of their commits; wal_mib: the largest log seen."""
-
-    batches: list[float] = field(default_factory=list)
-    commits: list[float] = field(default_factory=list)
-    wal_mib: float = 0.0
-
-    @property
-    def per_s(self) -> float:
-        """Payments a second within these batches."""
-        return BATCH * len(self.batches) / sum(self.batches) * 1000
 
 
 class Book:
@@ -96,6 +75,11 @@ class Book:
 
 
 def measure(options: Options) -> list[Result]:
+    """Both engines."""
+    return [*sqlite(options), *growth_postgres.measure(options)]
+
+
+def sqlite(options: Options) -> list[Result]:
     """Accept batches at few, then at many payments stored."""
     with installation(["bench_hold"]) as house:
         fill_sqlite(house)
@@ -114,26 +98,9 @@ def measure(options: Options) -> list[Result]:
             book.close()
             engine.close()
         size_mib = house.database.stat().st_size / 2**20
-    commit_ratio = percentile(many.commits, 99) / percentile(few.commits, 99)
-    result = Result(
-        name="growth_10m",
-        settings={
-            "stored": book.stored,
-            "compared_with": FEW,
-            "batch": BATCH,
-            "p99_ms_few": percentile(few.batches, 99),
-            "commit_p99_ms": percentile(many.commits, 99),
-            "commit_p99_ms_few": percentile(few.commits, 99),
-            "commit_ratio": commit_ratio,
-            "p50_ms_few": percentile(few.batches, 50),
-            "wal_max_mib": round(max(few.wal_mib, many.wal_mib), 1),
-            "database_mib": round(size_mib, 1),
-        },
-        per_s=many.per_s,
-        p50_ms=percentile(many.batches, 50),
-        p99_ms=percentile(many.batches, 99),
-        cpu_s_per_1000=at_many.spent.ours_s / (len(many.batches) * BATCH) * 1000,
-    )
-    louder = max((at_few.spent, at_many.spent), key=lambda spent: max(spent.foreign_cores, spent.steal_cores))
-    ratio = percentile(many.batches, 99) / percentile(few.batches, 99)
-    return [mark(result, louder).compared(Reference(name="few_stored", per_s=few.per_s)).with_ratio(ratio)]
+    settings: dict[str, Setting] = {
+        "engine": "sqlite",
+        "wal_max_mib": round(max(few.wal_mib, many.wal_mib), 1),
+        "database_mib": round(size_mib, 1),
+    }
+    return [growth_result((few, at_few), (many, at_many), book.stored, settings)]

@@ -14,6 +14,7 @@ NAMES = (
     "growth_10m",
     "idle_memory",
     "start_up",
+    "token_sign",
 )
 """Results of this release, in the order they are measured."""
 Setting = str | int | float | bool

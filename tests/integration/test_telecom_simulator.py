@@ -6,6 +6,7 @@ import json
 import random
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -332,3 +333,29 @@ async def test_open_orders_and_notices_survive_a_restart(tmp_path: Path, listene
         assert (await agent.order(number(2), "2"))["state"] == "2"
     finally:
         await second.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--port", "99999"], "--port is 0 to 65535"),
+        (["--port", "-1"], "--port is 0 to 65535"),
+        (["--port", "{taken}"], "cannot listen on 127.0.0.1:{taken}"),
+        (["--book", "{folder}"], "cannot be used as a book"),
+        (["--book", "{folder}/none/x.db"], "cannot be used as a book"),
+        (["--book", "{text}"], "cannot be used as a book"),
+        (["--notice-url", "garbage"], "--notice-url is http"),
+    ],
+)
+def test_a_wrong_option_is_one_line(words: list[str], told: str, tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no database " * 500)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        names = {"taken": taken.getsockname()[1], "folder": tmp_path, "text": text}
+        command = [sys.executable, "-m", "adapters.telecom.simulator", *(word.format(**names) for word in words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert told.format(**names) in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -26,13 +26,15 @@ from contracts.money import Fen
 from contracts.ports import Seen
 from contracts.states import OrderKind
 from gateway.bus.embedded import EmbeddedBus
+from gateway.bus.port import TAKEN, Verdict
 from gateway.bus.relay import Relay
 from gateway.core import items, views
 from gateway.core.env import Env
+from gateway.core.held import RELAY, RESOLVER, SEALER
 from gateway.flow.chores import Chores
-from gateway.flow.closed_board import ClosedBoard
 from gateway.flow.crash_points import CrashPoints
 from gateway.flow.lane import Lane
+from gateway.flow.leases import Leases
 from gateway.flow.notices import Notices
 from gateway.flow.parts import Parts
 from gateway.flow.requests import Requests
@@ -68,6 +70,7 @@ class _Worker:
     lane: Lane
     requests: Requests
     chores: Chores
+    leases: Leases
 
 
 class Door:
@@ -129,7 +132,14 @@ class GatewayFlow:
         self._tasks = TaskGroup(self.notes.chore_failed)
         self._waiters = Waiters(self.env.topic_prefix)
         self._bus = EmbeddedBus(self.env.topic_prefix)
-        self._relay = Relay(self.store, self._bus, clock, CrashPoints(None), self._tasks)
+        self._relay = Relay(
+            self.store,
+            self._bus,
+            clock,
+            CrashPoints(None),
+            self._tasks,
+            lease=lambda: self._workers[0].leases.held(RELAY),
+        )
         self._held: list[items.Message] = []
         self._moved_s = 0
         self._told_later = False
@@ -140,11 +150,9 @@ class GatewayFlow:
     def _make_worker(self, name: str) -> _Worker:
         parts = self._make_parts(name)
         lane = Lane(self.biller, self.manifest, parts, policy=BreakerPolicy())
-        return _Worker(
-            lane,
-            Requests(self.biller, lane, parts),
-            Chores(parts, {self.manifest.name: lane}, ClosedBoard([self.manifest.name], parts.clock), None),
-        )
+        leases = Leases(parts, [RELAY, RESOLVER, SEALER], sole=True)
+        chores = Chores(parts, {self.manifest.name: lane}, leases)
+        return _Worker(lane, Requests(self.biller, lane, parts), chores, leases)
 
     def _make_parts(self, worker: str) -> Parts:
         return Parts(
@@ -170,7 +178,7 @@ class GatewayFlow:
             self.door.take = Notices(self.manifest.name, self.biller, self._make_parts("w-1")).take
             stack.callback(lambda: setattr(self.door, "take", None))
         self._bus.on_request(self.manifest.name, self._on_request)
-        self._bus.on_result(self._waiters.on_result)
+        self._bus.on_result(self._waiters.on_result, self._waiters.wake_all)
         await self._bus.open()
         self._relay.start()
         for worker in self._workers:
@@ -212,7 +220,9 @@ class GatewayFlow:
         self.house.sql("UPDATE tariffs SET reverse_after_s = 1")
         where = "gateway_serial = ? AND kind = 'PAY' AND state = 'UNKNOWN'"
         self.house.sql(f"UPDATE orders SET ask_at = ? WHERE {where}", self.clock.now_ms, gateway_serial)
-        await self._free_worker().chores.resolve()
+        worker = self._free_worker()
+        await worker.leases.renew()
+        await worker.chores.resolve()
         self.house.sql("UPDATE tariffs SET reverse_after_s = 0")
         await self._breathe()
         if (await self.seen(gateway_serial)).undo is None:
@@ -253,7 +263,8 @@ class GatewayFlow:
         return self._look("ORDER BY p.gateway_serial")
 
     async def violations(self) -> list[str]:
-        await self._workers[0].chores.seal()
+        await self._workers[0].leases.renew()
+        await self._workers[0].chores.seal(None)
         report = await audit(self.store, self.env, at_ms=self.clock.now_ms)
         found = [f"{c.name}: {v.about}: {v.detail}" for c in report.checks for v in c.violations]
         return [*self.notes.troubles, *found, *flow_audit.violations(self.house)]
@@ -276,12 +287,12 @@ class GatewayFlow:
                 return token
         raise NotTakenError(f"no bill for {service}")
 
-    def _on_request(self, message: items.Message) -> None:
+    def _on_request(self, message: items.Message) -> Verdict:
         kind = msgspec.json.decode(message.payload)["kind"]
         if kind == "bill-query":
-            self._free_worker().requests.on_request(message)
-        else:
-            self._held.append(message)
+            return self._free_worker().requests.on_request(message)
+        self._held.append(message)
+        return TAKEN
 
     def _free_worker(self) -> _Worker:
         return next((worker for worker in self._workers if not worker.lane.depth()), self._workers[-1])
@@ -290,9 +301,10 @@ class GatewayFlow:
         held, self._held = self._held, []
         for message in held:
             self._free_worker().requests.on_request(message)
-        chores = self._free_worker().chores
-        await chores.sweep()
-        await chores.resolve()
+        worker = self._free_worker()
+        await worker.leases.renew()
+        await worker.chores.sweep()
+        await worker.chores.resolve()
         await self._breathe()
 
     async def _breathe(self) -> None:

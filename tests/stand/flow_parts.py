@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from contracts.breaker import BreakerState
 from gateway.core import items
 from gateway.core.env import Env
+from gateway.core.leases import LeasesHeld
 from gateway.store.migrations.upgrade import upgrade
 from gateway.store.port import Listener, Snapshot, StoreError
 from gateway.store.sqlite.engine import SqliteEngine
@@ -156,7 +157,7 @@ def _moved(item: Any, reply: Any) -> bool:
             return bool(reply.expired or reply.overdue)
         case items.Questions():
             return bool(reply.questions or reply.opened or reply.repeats)
-        case items.NotNow() | items.Outbox() | items.Refusal():
+        case items.NotNow() | items.Outbox() | items.Refusal() | LeasesHeld():
             return False
     return not isinstance(item, items.MarkPublished)
 

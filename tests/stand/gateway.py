@@ -103,10 +103,15 @@ def end(pid: int, number: int) -> int:
 
 @dataclass
 class Stand:
-    """folder: of the installation. Use as a context manager; nothing it started outlives it."""
+    """folder: of the installation; store, bus: its sections of the configuration, SQLite and embedded by default.
+
+    Use as a context manager; nothing it started outlives it.
+    """
 
     folder: Path
     fronts: int = 1
+    store: Mapping[str, Any] | None = None
+    bus: Mapping[str, Any] | None = None
     pid: int = 0
     simulator: "subprocess.Popen[str] | None" = None
 
@@ -120,7 +125,8 @@ class Stand:
             authority=f"127.0.0.1:{self.public}",
             admin_port=self.admin,
             partner_port=self.partner,
-            store={"engine": "sqlite", "path": "var/bianmin.db", "http_processes": self.fronts},
+            store=self.store or {"engine": "sqlite", "path": "var/bianmin.db", "http_processes": self.fronts},
+            bus=self.bus or {"driver": "embedded"},
             billers={
                 "telecom": {
                     "base_url": f"http://127.0.0.1:{self.platform}",
@@ -323,10 +329,10 @@ class Stand:
         ((count,),) = self.sql("SELECT count(*) FROM payments WHERE final_at IS NULL")
         return int(count)
 
-    def settle(self) -> None:
+    def settle(self, seconds: float = SETTLE_S) -> None:
         """Wait until every payment is final: a question that a busy machine lost is asked again one and two minutes
         later."""
-        until = time.monotonic() + SETTLE_S
+        until = time.monotonic() + seconds
         while self.undecided():
             assert time.monotonic() < until, self.sql(
                 "SELECT gateway_serial, state, in_doubt_since FROM payments WHERE final_at IS NULL"

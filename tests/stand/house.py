@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from certs.core.headers import content_digest
 from contracts.manifest import Manifest
 from contracts.strict_json import canonical
-from gateway.core import items, rows
+from gateway.core import items, leases, rows
 from gateway.core.env import Env
 from gateway.core.fingerprints import request_hash
+from gateway.core.held import SEALER, Held
 from gateway.core.units import ITEM_TYPE, READ_UNITS, REPLY_TYPE, UNITS
 from gateway.store.migrations.upgrade import upgrade
 from gateway.store.port import StoreError, Units
@@ -202,6 +203,15 @@ class House:
             gateway_serial=order.gateway_serial,
             order_serial=order.order_serial,
         )
+
+    def hold(self, name: str, owner: str = "a") -> Held:
+        """A lease that is free, or its owner's."""
+        (held,) = self.ask(leases.HoldLeases(owner=owner, names=[name]), leases.LeasesHeld).held
+        return held
+
+    def seal(self, owner: str = "a", **fields: Any) -> items.Sealed:
+        """The sealer's work, under its lease."""
+        return self.ask(items.Seal(under=self.hold(SEALER, owner), **fields), items.Sealed)
 
     # short ways
 

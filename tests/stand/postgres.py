@@ -135,6 +135,10 @@ class PostgresServer:
             self._owned = None
             self._templates.clear()
 
+    def halt(self) -> None:
+        """Fast shutdown; the data stays for the next start()."""
+        self._end(signal.SIGINT)
+
     def restart(self, *, settings: Mapping[str, str] | None = None) -> None:
         """Stop (if it runs) and start on the same data and port; `settings` are added and stay."""
         self._end(signal.SIGINT)
@@ -219,11 +223,26 @@ class PostgresServer:
             if not self._reachable():
                 self._bin = _copy_binaries(self._bin, home)
         if not (self.data / "PG_VERSION").exists():
-            command = [str(self._bin / "initdb"), "-D", str(self.data), "-U", SUPERUSER, "--auth=trust"]
-            command += ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, user=self._uid, group=self._gid)
-            if done.returncode:
-                raise RuntimeError(f"initdb: {done.stderr.strip()}")
+            self._make_data()
+
+    def _make_data(self) -> None:
+        command = [str(self._bin / "initdb"), "-D", str(self.data), "-U", SUPERUSER, "--auth=trust"]
+        self.run_program([*command, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"])
+
+    def run_program(self, command: list[str]) -> None:
+        """Run a program as the server's own user. RuntimeError with what it says where it fails."""
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            user=self._uid,
+            group=self._gid,
+            timeout=START_LIMIT_S,
+            cwd="/",
+        )
+        if done.returncode:
+            raise RuntimeError(f"{Path(command[0]).name}: {done.stderr.strip()}")
 
     def _reachable(self) -> bool:
         return all(parent.stat().st_mode & 0o001 for parent in (self._bin, *self._bin.parents))

@@ -117,6 +117,10 @@ async def _issue(platform: Platform, raw: bytes, query: dict[str, str], refuse: 
     return _json({"acctDate": acct_date, "issueNo": f"{issue.issue:02d}", "fileSize": len(issue.body)})
 
 
+async def _load(platform: Platform, raw: bytes, query: dict[str, str], refuse: Refuse) -> web.Response:
+    return _json({"mostAtOnce": platform.gate.most_at_once})
+
+
 _Handler = Callable[[Platform, bytes, dict[str, str], Refuse], Awaitable[web.Response]]
 _HANDLERS: dict[tuple[str, str], _Handler] = {
     ("POST", "faults"): _set_faults,
@@ -125,6 +129,7 @@ _HANDLERS: dict[tuple[str, str], _Handler] = {
     ("POST", "decide"): _decide,
     ("GET", "book"): _book,
     ("GET", "file"): _file,
+    ("GET", "load"): _load,
     ("POST", "issue"): _issue,
 }
 

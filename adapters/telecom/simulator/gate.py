@@ -65,7 +65,10 @@ class _Seen:
 
 
 class Gate:
-    """Decides whether a request may come to the business. For one event loop."""
+    """Decides whether a request may come to the business. For one event loop.
+
+    most_at_once: how many calls of one agent have run at once, at most, since the start.
+    """
 
     def __init__(self, clock: PlatformClock, limits: Limits) -> None:
         self._clock = clock
@@ -74,6 +77,7 @@ class Gate:
         self._asked = _Seen(clock)
         self._running: dict[str, int] = {}
         self._recent: dict[str, deque[float]] = {}
+        self.most_at_once = 0
 
     def admit(self, operation: str, raw: bytes) -> Call:
         """Run every check up to maintenance. A call without refusal counts as running until `leave`."""
@@ -146,7 +150,8 @@ class Gate:
         local = self._clock.local()
         if self._limits.maintenance and local.hour == 2 and local.minute < 30:
             return refuse(call.operation, "9005", call.members)
-        self._running[agent.agent_no] = self._running.get(agent.agent_no, 0) + 1
+        running = self._running[agent.agent_no] = self._running.get(agent.agent_no, 0) + 1
+        self.most_at_once = max(self.most_at_once, running)
         return None
 
     def _room(self, call: Call, agent_no: str) -> bool:

@@ -25,10 +25,12 @@ from adapters.telecom.simulator.topups import Orders, TopUps
 class Options:
     """How a simulator runs.
 
-    port 0: any free one. book None: a temporary file. fixed_at: epoch seconds at which its clock stands still (plus
-    the offset set over the control interface), None: real time. notice_url: where results of top-ups are told.
+    host: where it listens; its control interface answers to loopback alone. port 0: any free one. book None: a
+    temporary file. fixed_at: epoch seconds at which its clock stands still (plus the offset set over the control
+    interface), None: real time. notice_url: where results of top-ups are told.
     """
 
+    host: str = "127.0.0.1"
     port: int = 0
     book: Path | None = None
     notice_url: str | None = None

@@ -1,4 +1,4 @@
-"""The front door (telecom interface 3.4 s1): a real HTTP server on loopback before the platform."""
+"""The front door (telecom interface 3.4 s1): a real HTTP server before the platform."""
 
 import asyncio
 import re
@@ -11,8 +11,6 @@ from adapters.telecom.signing import REQUEST_LIMIT
 from adapters.telecom.simulator import control_routes, messages
 from adapters.telecom.simulator.premises import Options, Platform
 
-HOST = "127.0.0.1"
-"""The only address it ever listens on."""
 _PATHS = {f"/v3/{name}": name for name in messages.OPERATIONS}
 _DOWNLOAD = "/v3/recon/download?token="
 _CONTENT_TYPE = re.compile(r"application/json\s*;\s*charset=utf-8", re.IGNORECASE)
@@ -22,8 +20,8 @@ _KEEP_ALIVE_S = 30
 class Running:
     """A simulator that listens. url: its base address, without a slash at the end."""
 
-    def __init__(self, platform: Platform) -> None:
-        self.platform = platform
+    def __init__(self, platform: Platform, host: str) -> None:
+        self.platform, self.host = platform, host
         self.port = 0
         self._server = web.Server(self._handle, keepalive_timeout=_KEEP_ALIVE_S, access_log=None)
         self._runner = web.ServerRunner(self._server, shutdown_timeout=0.2)
@@ -34,7 +32,7 @@ class Running:
     @property
     def url(self) -> str:
         """Base address and address of the control interface."""
-        return f"http://{HOST}:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def open(self, port: int) -> None:
         """Open the book and listen. Raises OSError where the port is taken, sqlite3.Error where the book is bad."""
@@ -74,7 +72,7 @@ class Running:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind((HOST, port))
+            sock.bind((self.host, port))
         except OSError:
             sock.close()
             raise
@@ -138,7 +136,7 @@ def _closed(status: int) -> web.Response:
 
 async def start(options: Options) -> Running:
     """Start a simulator on the running event loop. Close what it returns."""
-    running = Running(Platform(options))
+    running = Running(Platform(options), options.host)
     async with AsyncExitStack() as undo:
         undo.push_async_callback(running.close)
         await running.open(options.port)

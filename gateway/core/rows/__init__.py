@@ -7,6 +7,7 @@ its values as they were read); a table without MUTABLE is append-only (M2).
 
 from gateway.core.rows.base import Row
 from gateway.core.rows.books import (
+    ArchiveTotal,
     Balance,
     Day,
     Posting,
@@ -14,6 +15,7 @@ from gateway.core.rows.books import (
     Voucher,
     Window,
 )
+from gateway.core.rows.duties import Allowance, Calling, Lease
 from gateway.core.rows.payments import (
     Attempt,
     Key,
@@ -28,7 +30,6 @@ from gateway.core.rows.proofs import (
     Alarm,
     Break,
     EvidenceRow,
-    Lease,
     Record,
     Seal,
     Setting,
@@ -68,10 +69,12 @@ TABLES: tuple[type[Row], ...] = (
     Attempt,
     Transaction,
     Posting,
+    ArchiveTotal,
     Voucher,
     Record,
     Seal,
     Lease,
+    Allowance,
     EvidenceRow,
     Break,
     Alarm,
@@ -81,15 +84,31 @@ TABLES: tuple[type[Row], ...] = (
     PartnerCounter,
 )
 
+ARCHIVED: tuple[type[Row], ...] = (
+    Payment,
+    Order,
+    Attempt,
+    Transaction,
+    Posting,
+    Record,
+    EvidenceRow,
+    OutboxRow,
+)
+"""Tables with a twin `archive_…` of the same columns: what leaves the book goes there, and nowhere else."""
+
 __all__ = [
+    "ARCHIVED",
     "TABLES",
     "Alarm",
+    "Allowance",
+    "ArchiveTotal",
     "Attempt",
     "Authorization",
     "Balance",
     "Binding",
     "Break",
     "Caller",
+    "Calling",
     "CommissionPlan",
     "Day",
     "EvidenceRow",

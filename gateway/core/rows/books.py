@@ -79,6 +79,19 @@ class Posting(Row, frozen=True, kw_only=True):
     seq: int | None = None
 
 
+class ArchiveTotal(Row, frozen=True, kw_only=True):
+    """What the archive holds of one month (of account dates) on one account and owner: the balance carried forward."""
+
+    TABLE: ClassVar[str] = "archive_totals"
+    KEY: ClassVar[tuple[str, ...]] = ("month", "account", "owner")
+    MUTABLE: ClassVar[tuple[str, ...]] = ("amount_fen", "legs")
+    month: str
+    account: str
+    owner: str
+    amount_fen: int
+    legs: int
+
+
 class Voucher(Row, frozen=True, kw_only=True):
     """A counter deposit's voucher (ACC-02, ACC-03): its number is good once."""
 

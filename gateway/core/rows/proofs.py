@@ -15,20 +15,6 @@ class Setting(Row, frozen=True, kw_only=True):
     value: int
 
 
-class Lease(Row, frozen=True, kw_only=True):
-    """Who does a job now, until when, with a fencing number that only grows; memo: what the job carries on."""
-
-    TABLE: ClassVar[str] = "leases"
-    KEY: ClassVar[tuple[str, ...]] = ("name",)
-    MUTABLE: ClassVar[tuple[str, ...]] = ("owner", "until", "fence", "memo")
-    GUARD: ClassVar[tuple[str, ...]] = ("fence",)
-    name: str
-    owner: str
-    until: int
-    fence: int
-    memo: bytes | None = None
-
-
 class Record(Row, frozen=True, kw_only=True):
     """What was signed or received, whole, with its leaf (M11). day and position are set by the sealer."""
 

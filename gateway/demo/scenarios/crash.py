@@ -27,10 +27,10 @@ async def killed(stage: Stage) -> Sequence[Row]:
             await _on_the_wire(stage, in_flight.gateway_serial)
             before = await stage.book.trace(waiting.gateway_serial)
             need(before.state == "RESERVED" and not before.attempts, f"the second order is {before.state}")
-            pid = stage.system.kill_gateway()
+            pids = stage.system.kill_gateway()
             await stage.system.start_gateway()
             stage.moments.restarted.set()
-            return await _recovered(stage, terminal, in_flight.gateway_serial, waiting.gateway_serial, pid)
+            return await _recovered(stage, terminal, in_flight.gateway_serial, waiting.gateway_serial, pids)
     finally:
         stage.moments.restarted.set()
 
@@ -48,7 +48,7 @@ async def _on_the_wire(stage: Stage, gateway_serial: str) -> None:
     need(trace.state == "SENT" and trace.outcomes(OrderKind.PAY) == (None,), f"its call is over: {trace.state}")
 
 
-async def _recovered(stage: Stage, terminal: Terminal, first: str, second: str, pid: int) -> Sequence[Row]:
+async def _recovered(stage: Stage, terminal: Terminal, first: str, second: str, pids: Sequence[int]) -> Sequence[Row]:
     """The wire's order is asked about once its call's deadline has passed: 20 s, then 10 s to the first question."""
     shown = await stage.until(terminal, second, FINAL)
     asked = await stage.until(terminal, first, FINAL)
@@ -66,7 +66,7 @@ async def _recovered(stage: Stage, terminal: Terminal, first: str, second: str, 
         tries=("Accepted",),
         charged_fen=SECOND.value,
     )
-    note = f"kill -9 {pid}"
+    note = f"kill -9 {' '.join(map(str, pids))}"
     return [await stage.judge(asked, on_wire, note=note), await stage.judge(shown, unsent, note=note)]
 
 

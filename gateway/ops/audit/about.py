@@ -12,11 +12,13 @@ from gateway.store.port import Snapshot
 class About:
     """What checks may lean on besides the book. env None: what only adapters declare is inferred from the book.
 
-    now_ms: only warnings depend on it, never a violation.
+    now_ms: only warnings depend on it, never a violation. full: the snapshot holds the archive's rows too; else what
+    has left the book is carried forward from its totals and seals.
     """
 
     env: Env | None = None
     now_ms: int
+    full: bool = False
 
 
 Auditor = Callable[[Snapshot, About], Awaitable[Sequence[Checked]]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from contracts.states import OrderState
+from contracts.states import OrderEvent, OrderState
 from gateway.core.rows import Attempt, Order
 from gateway.ops.audit.dossier import Dossier, Rules
 
@@ -18,13 +18,15 @@ def judge(dossier: Dossier, rules: Rules) -> Iterator[str]:
     moving = [order.order_serial for order in dossier.orders if order.state in _MOVING]
     if len(moving) > 1:
         yield f"{' and '.join(moving)} are READY or SENT at once"
+    restored = {row.order_serial for row in dossier.evidence if row.event == OrderEvent.RESTORED.upper()}
     for order in dossier.orders:
-        for detail in judge_order(order, by_order.get(order.order_serial, [])):
+        tries = by_order.get(order.order_serial, [])
+        for detail in judge_order(order, tries, restored=order.order_serial in restored):
             yield f"{order.kind} {order.order_serial}: {detail}"
 
 
-def judge_order(order: Order, tries: list[Attempt]) -> Iterator[str]:
-    """One order and its attempts in their order."""
+def judge_order(order: Order, tries: list[Attempt], *, restored: bool = False) -> Iterator[str]:
+    """One order and its attempts in their order. restored: the book was a copy, later attempts may be lost."""
     if [one.attempt for one in tries] != list(range(1, order.attempts + 1)):
         yield f"it counts {order.attempts} attempts, the book has {[one.attempt for one in tries]}"
         return
@@ -38,7 +40,7 @@ def judge_order(order: Order, tries: list[Attempt]) -> Iterator[str]:
         yield f"in flight, and open attempts are {open_}"
     if order.in_flight != (order.call_deadline is not None):
         yield "call_deadline does not go with in_flight"
-    if last is not None and order.send_by != last.send_by:
+    if last is not None and not _counts_from(order, last, restored=restored):
         yield f"send_by is {order.send_by}, that of its last attempt {last.send_by} (M6 counts from it)"
     if any((one.outcome is None) != (one.ended_at is None) for one in tries):
         yield "an attempt's outcome and ended_at do not go together"
@@ -48,3 +50,7 @@ def judge_order(order: Order, tries: list[Attempt]) -> Iterator[str]:
         yield "READY and in flight"
     if (order.state in _ENDED) != (order.ended_at is not None):
         yield f"ended_at does not go with {order.state}"
+
+
+def _counts_from(order: Order, last: Attempt, *, restored: bool) -> bool:
+    return order.send_by == last.send_by or (restored and order.send_by is not None and order.send_by > last.send_by)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from contracts.states import HOLDING
-from gateway.core.accounts import AVAILABLE, RESERVED
+from gateway.core.accounts import AVAILABLE, RECEIVABLE, RESERVED
 from gateway.core.rows import Balance
 from gateway.ops.audit.about import About
 from gateway.ops.audit.report import Checked, Findings
@@ -22,31 +22,43 @@ _HELD = (
     f" WHERE kind = 'PAY' AND {is_in('state', HOLDING)} GROUP BY institution_code"
 )
 _OWED = "SELECT owner, CAST(-SUM(amount_fen) AS BIGINT) FROM postings WHERE account = '1201' GROUP BY owner"
+_CARRIED = "SELECT owner, account, CAST(SUM(amount_fen) AS BIGINT), CAST(SUM(legs) AS BIGINT) FROM archive_totals"
+_CARRIED += " WHERE account IN ('1201', '2001', '2002') GROUP BY owner, account"
 _LIMITS = "SELECT institution_code, overdraft_limit_fen FROM stations"
+
+
+Carried = dict[tuple[str, str], tuple[int, int]]
 
 
 @dataclass(slots=True)
 class Walk:
-    """One station's legs, walked in the order of their seq."""
+    """One station's legs, walked in the order of their seq. away: legs in the archive that no gap has shown yet."""
 
     owner: str
     seq: int = 0
-    after: dict[str, int] = field(default_factory=lambda: {AVAILABLE: 0, RESERVED: 0})
+    away: int = 0
+    after: dict[str, int | None] = field(default_factory=lambda: {AVAILABLE: 0, RESERVED: 0})
     lowest: int = 0
     sums: dict[str, int] = field(default_factory=lambda: {AVAILABLE: 0, RESERVED: 0})
 
     def step(self, seq: int | None, account: str, amount: int, after: int | None) -> Iterator[str]:
         """Take one leg; what is wrong with it."""
         self.sums[account] += amount
-        if seq != self.seq + 1:
+        missing = (seq or 0) - self.seq - 1
+        if 0 < missing <= self.away:
+            # They went to the archive: what the balances were after them is theirs to say.
+            self.away -= missing
+            self.after = {AVAILABLE: None, RESERVED: None}
+        elif missing:
             yield f"leg {seq} follows leg {self.seq}"
-        expected = self.after[account] + amount
-        if after != expected:
-            yield f"balance_after of {account} is {after}, {self.after[account]} and {amount} make {expected}"
+        before = self.after[account]
+        expected = after if before is None else before + amount
+        if after is None or after != expected:
+            yield f"balance_after of {account} is {after}, {before} and {amount} make {expected}"
         self.seq = seq or self.seq
         self.after[account] = expected if after is None else after
         if account == AVAILABLE:
-            self.lowest = min(self.lowest, self.after[account])
+            self.lowest = min(self.lowest, self.after[account] or 0)
 
 
 def judge_end(walk: Walk, balance: Balance | None) -> Iterator[str]:
@@ -72,13 +84,15 @@ async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
     balances = {row.institution_code: row for row in await all_rows(snapshot, Balance)}
     statement, running, available = Findings("statement"), Findings("running-balance"), Findings("available")
     limits = {code: limit async for code, limit in records(snapshot, _LIMITS)}
-    walks = await _walk(snapshot, statement)
+    carried = {} if about.full else await _carried(snapshot)
+    walks = await _walk(snapshot, statement, carried)
     for code in sorted(set(balances) | set(walks)):
-        walk = walks.get(code) or Walk(code)
+        walk = walks.get(code) or _walk_of(code, carried)
         balance = balances.get(code)
         running.take(code, judge_end(walk, balance))
-        if balance is not None and balance.version != walk.seq:
-            statement.add(code, f"its last leg is {walk.seq}, its balance is at {balance.version}")
+        if balance is not None and balance.version != walk.seq + walk.away:
+            away = f" and {walk.away} are in the archive" if walk.away else ""
+            statement.add(code, f"its last leg is {walk.seq}{away}, its balance is at {balance.version}")
         lowest, limit = min(walk.lowest, balance.available_fen if balance else 0), limits.get(code, 0)
         below = [f"available went down to {lowest} fen, the limit is {-limit}"] if lowest < -limit else []
         available.take(code, below)
@@ -87,14 +101,28 @@ async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
         running.checked(),
         available.checked(),
         await _reserved(snapshot, balances),
-        await _receivable(snapshot, balances),
+        await _receivable(snapshot, balances, carried),
     ]
 
 
-async def _walk(snapshot: Snapshot, statement: Findings) -> dict[str, Walk]:
+async def _carried(snapshot: Snapshot) -> Carried:
+    """Per owner and account, amount and number of the legs that are in the archive."""
+    return {(owner, account): (amount, legs) async for owner, account, amount, legs in records(snapshot, _CARRIED)}
+
+
+def _walk_of(owner: str, carried: Carried) -> Walk:
+    walk = Walk(owner)
+    for account in (AVAILABLE, RESERVED):
+        amount, legs = carried.get((owner, account), (0, 0))
+        walk.sums[account] += amount
+        walk.away += legs
+    return walk
+
+
+async def _walk(snapshot: Snapshot, statement: Findings, carried: Carried) -> dict[str, Walk]:
     walks: dict[str, Walk] = {}
     async for owner, seq, account, amount, after, txn_id in records(snapshot, _LEGS):
-        walk = walks.get(owner) or walks.setdefault(owner, Walk(owner))
+        walk = walks.get(owner) or walks.setdefault(owner, _walk_of(owner, carried))
         statement.take(f"{owner} {txn_id}", walk.step(seq, account, amount, after))
     return walks
 
@@ -111,9 +139,12 @@ async def _reserved(snapshot: Snapshot, balances: Mapping[str, Balance]) -> Chec
     return found.checked()
 
 
-async def _receivable(snapshot: Snapshot, balances: Mapping[str, Balance]) -> Checked:
+async def _receivable(snapshot: Snapshot, balances: Mapping[str, Balance], carried: Carried) -> Checked:
     found = Findings("receivable")
     owed = {code: amount async for code, amount in records(snapshot, _OWED)}
+    for (owner, account), (amount, _) in carried.items():
+        if account == RECEIVABLE:
+            owed[owner] = owed.get(owner, 0) - amount
     for code, balance in balances.items():
         found.take(code, judge_receivable(balance, owed.get(code, 0)))
     for code in sorted(owed.keys() - balances.keys()):

@@ -26,6 +26,9 @@ ONE_KEY = Rule(
             " || ', which is no payment of its station' FROM idempotency_keys k WHERE k.kind = 'PAYMENT'"
             " AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.gateway_serial = k.gateway_serial"
             " AND p.institution_code = k.institution_code)"
+            # A key stays when its payment moves.
+            " AND NOT EXISTS (SELECT 1 FROM archive_payments p WHERE p.gateway_serial = k.gateway_serial"
+            " AND p.institution_code = k.institution_code)"
         ),
         (
             "SELECT k.institution_code || ' ' || k.key, k.kind || ' and it has the payment ' || p.gateway_serial"

@@ -18,7 +18,13 @@ from gateway.store.shapes import shape_of
 
 UNSEALED_MS = 60_000
 _RECORDS = f"SELECT {columns(Record)} FROM records t"  # noqa: S608 - names of our own struct
-_PLACES = "SELECT day, position, chain, leaf, record_id FROM records WHERE day IS NOT NULL ORDER BY day, position"
+_FIRST = "SELECT MIN(day) FROM records"
+_PLACES = "SELECT day, position, chain, leaf, record_id FROM records WHERE day >= :first ORDER BY day, position"
+# A day may lie in both places: in the archive what has left with its payment, in the book what has not.
+_BOTH_PLACES = (
+    "SELECT day, position, chain, leaf, record_id FROM records WHERE day >= :first UNION ALL"
+    " SELECT day, position, chain, leaf, record_id FROM archive_records WHERE day >= :first ORDER BY day, position"
+)
 _LAG = (
     "SELECT count(*), MIN(received_at), (SELECT MAX(received_at) FROM records WHERE day IS NOT NULL)"
     " FROM records WHERE day IS NULL"
@@ -65,8 +71,21 @@ class Sealed:
 async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
     """leaves, chain, seals, seal-lag."""
     chain = Findings("chain")
-    days = await _walk(snapshot, chain)
-    return [await _leaves(snapshot), chain.checked(), await _seals(snapshot, days), await _lag(snapshot, about)]
+    closed = {row.day: row for row in await all_rows(snapshot, Seal, "ORDER BY t.day")}
+    first = await _first(snapshot)
+    # The days before are wholly in the archive: the chain goes on from what their last seal says.
+    before = max((day for day in closed if day < first), default="")
+    end = closed[before].chain_end if before and not about.full else seals.GENESIS
+    days = await _walk(snapshot, chain, _PLACES if about.full else _BOTH_PLACES, first, end)
+    sealed = await _seals(snapshot, closed, days, first="" if about.full else first)
+    return [await _leaves(snapshot), chain.checked(), sealed, await _lag(snapshot, about)]
+
+
+async def _first(snapshot: Snapshot) -> str:
+    """The oldest day of which the book holds a record."""
+    async for (day,) in records(snapshot, _FIRST):
+        return day or ""
+    return ""
 
 
 async def _leaves(snapshot: Snapshot) -> Checked:
@@ -95,11 +114,11 @@ def leaf_of(record: Record) -> bytes:
     )
 
 
-async def _walk(snapshot: Snapshot, found: Findings) -> list[Sealed]:
+async def _walk(snapshot: Snapshot, found: Findings, places: str, first: str, end: bytes) -> list[Sealed]:
     """Positions without a gap, each link from the one before, across days; what each day comes to."""
     days: list[Sealed] = []
-    end, position, current, tree = seals.GENESIS, 0, "", Tree()
-    async for day, at, link, leaf, record_id in records(snapshot, _PLACES):
+    position, current, tree = 0, "", Tree()
+    async for day, at, link, leaf, record_id in records(snapshot, places, {"first": first}):
         if day != current:
             if current:
                 days.append(Sealed(current, tree.count, tree.root(), end))
@@ -117,10 +136,12 @@ async def _walk(snapshot: Snapshot, found: Findings) -> list[Sealed]:
     return days
 
 
-async def _seals(snapshot: Snapshot, days: Sequence[Sealed]) -> Checked:
-    """Every day but the newest is closed, by a statement that says what its records give; signatures hold."""
+async def _seals(snapshot: Snapshot, rows: Mapping[str, Seal], days: Sequence[Sealed], *, first: str) -> Checked:
+    """Every day but the newest is closed, by a statement that says what its records give; signatures hold.
+
+    first: days before it have no records here, only what their own seals say.
+    """
     found = Findings("seals")
-    rows = {row.day: row for row in await all_rows(snapshot, Seal, "ORDER BY t.day")}
     archive: dict[str, bytes] = {keyid: der async for keyid, der in records(snapshot, _KEYS)}
     previous = seals.GENESIS
     by_day = {day.day: day for day in days}
@@ -128,7 +149,8 @@ async def _seals(snapshot: Snapshot, days: Sequence[Sealed]) -> Checked:
         if day.day not in rows:
             found.add(day.day, "a later day has begun and this one has no seal")
     for name, row in sorted(rows.items()):
-        found.take(name, judge_seal(row, by_day.get(name), previous, archive))
+        own = Sealed(row.day, row.count, row.root, row.chain_end)
+        found.take(name, judge_seal(row, by_day.get(name) if name >= first else own, previous, archive))
         previous = seals.statement_hash(row.statement)
     return found.checked()
 

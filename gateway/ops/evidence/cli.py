@@ -25,12 +25,13 @@ async def command(shared: Shared, serial: str, out: Path | None, config_file: Pa
     from gateway.ops.desk import open_desk
     from gateway.ops.evidence.collect import collect
     from gateway.ops.evidence.write import write_bundle
+    from gateway.ops.whole import WholeBook
 
     if not is_serial(serial):
         raise click.UsageError("a gateway serial is eight digits and 16 letters or digits")
     config = shared.load(config_file)
     async with open_desk(config, build_env(config, shared.adapters)) as desk:
-        bundle = await desk.snapshot(lambda snapshot: collect(snapshot, serial))
+        bundle = await desk.snapshot(lambda snapshot: collect(WholeBook(snapshot), serial))
     if bundle is None:
         raise NotSo(f"there is no payment {serial}")
     folder = out or Path(f"evidence-{serial}")

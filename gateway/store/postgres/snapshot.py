@@ -7,6 +7,7 @@ from gateway.store.port import Snapshot
 from gateway.store.postgres import text
 from gateway.store.postgres.config import PostgresConfig
 from gateway.store.postgres.connection import connect_for_snapshot
+from gateway.store.postgres.servers import Servers
 
 T = TypeVar("T")
 
@@ -30,9 +31,11 @@ class PostgresSnapshot:
             yield [tuple(record) for record in records]
 
 
-async def take_snapshot(config: PostgresConfig, use: Callable[[Snapshot], Awaitable[T]]) -> T:
+async def take_snapshot(
+    config: PostgresConfig, use: Callable[[Snapshot], Awaitable[T]], servers: Servers | None = None
+) -> T:
     """Call `use` with a snapshot of the primary as it is now. Raises StoreRefused, StoreBusy."""
-    connection = await connect_for_snapshot(config)
+    connection = await connect_for_snapshot(config, servers)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             # BEGIN alone takes no snapshot; the first statement does.

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, assert_never
 
 from gateway.core.rows import OutboxRow, Row
-from gateway.core.steps import Claim, Key, Now, Numbers, Purge, Read, Scan, Step, Write
+from gateway.core.steps import Archive, Claim, Key, Now, Numbers, Purge, Read, Scan, Step, Write
 from gateway.store import plan
 from gateway.store.driver import check_reads_only
 from gateway.store.postgres import text
@@ -44,6 +44,8 @@ class Steps:
                 sql, names = text.purge(step.query)
                 await self._connection.execute(sql, *_named(names, step.params))
                 return None
+            case Archive():
+                return await self._archive(step.rows)
             case _:
                 assert_never(step)
 
@@ -73,6 +75,18 @@ class Steps:
         if step.count < 1 or self._mint is None:
             raise ValueError("at least one number must be asked for, by a unit that writes")
         return await self._mint(step.biller, step.day, step.count)
+
+    async def _archive(self, rows: Iterable[Row]) -> None:
+        groups = plan.group_inserts(rows)
+        for group in groups:
+            values = _arrays(map(group.shape.values, group.rows))
+            await self._connection.execute(text.archive(group.shape), *values)
+        # What refers to others leaves before them.
+        for group in reversed(groups):
+            held = _arrays(map(getter(group.shape.key + group.shape.guard), group.rows))
+            done = await self._connection.execute(text.leave(group.shape), *held)
+            if done != f"DELETE {len(group.rows)}":
+                raise plan.Raced(group.shape.table)
 
     async def _write(self, step: Write) -> None:
         updates = plan.group_updates(step.updates)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 
 from gateway.store.queries import BY_KEYS, PURGES, SCANNED
-from gateway.store.shapes import Kind, Shape, shape_of
+from gateway.store.shapes import Kind, Shape, archive_of, shape_of
 
 ARRAYS = {Kind.NUMBER: "bigint[]", Kind.FLAG: "bigint[]", Kind.TEXT: "text[]", Kind.BYTES: "bytea[]"}
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
@@ -91,6 +91,23 @@ def scanned(query: str, locking: bool) -> tuple[str, tuple[str, ...]]:
 def purge(query: str) -> tuple[str, tuple[str, ...]]:
     """A statement that deletes and the names of its parameters in order."""
     return numbered(PURGES[query])
+
+
+@cache
+def archive(shape: Shape) -> str:
+    """INSERT of rows into the archive."""
+    rows = f"SELECT * FROM {unnest(shape, shape.names, 1)}"
+    return f"INSERT INTO {archive_of(shape)} ({', '.join(shape.names)}) {rows}"
+
+
+@cache
+def leave(shape: Shape) -> str:
+    """DELETE of rows that are in the archive, by key and guard."""
+    names = shape.key + shape.guard
+    held = ", ".join(f"w_{name}" for name in names)
+    where = " AND ".join(f"t.{name} = v.w_{name}" for name in names)
+    among = _among(shape, shape.key, 1)
+    return f"DELETE FROM {shape.table} t USING {unnest(shape, names, 1)} AS v({held}) WHERE {where} AND {among}"
 
 
 @cache

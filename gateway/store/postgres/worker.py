@@ -15,6 +15,7 @@ from gateway.store.port import Listener, StoreBusy, StoreError, Unit
 from gateway.store.postgres.config import PostgresConfig
 from gateway.store.postgres.connection import connect
 from gateway.store.postgres.faults import Fault, as_store_error, classify
+from gateway.store.postgres.servers import Servers
 from gateway.store.postgres.steps import Mint, Steps
 
 TRIES = 3
@@ -60,9 +61,11 @@ class Worker:
         env: Any,
         *,
         mint: Mint | None,
+        servers: Servers,
         listeners: Sequence[Listener] = (),
     ) -> None:
         self._config = config
+        self._servers = servers
         self._lanes = lanes
         self._units = units
         self._env = env
@@ -91,9 +94,14 @@ class Worker:
     async def open(self) -> Any:
         """The open connection, a new one where there is none. Raises StoreRefused, StoreBusy."""
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._config, "read" if self._mint is None else "write")
+            self._connection = await connect(self._config, "read" if self._mint is None else "write", self._servers)
             self._connection.add_log_listener(self._heard)
         return self._connection
+
+    def backend(self) -> int | None:
+        """The server's process of the open connection."""
+        open_ = self._connection is not None and not self._connection.is_closed()
+        return int(self._connection.get_server_pid()) if open_ else None
 
     async def close(self) -> None:
         """Let the connection go."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, assert_never
 
 from gateway.core.rows import OutboxRow, Row
-from gateway.core.steps import Claim, Key, Now, Numbers, Purge, Read, Scan, Step, Write
+from gateway.core.steps import Archive, Claim, Key, Now, Numbers, Purge, Read, Scan, Step, Write
 from gateway.store import plan
 from gateway.store.driver import check_reads_only
 from gateway.store.queries import BY_KEYS, PURGES, SCANNED
@@ -41,6 +41,8 @@ class Steps:
             case Purge():
                 self._connection.execute(PURGES[step.query], step.params)
                 return None
+            case Archive():
+                return self._archive(step.rows)
             case _:
                 assert_never(step)
 
@@ -78,6 +80,17 @@ class Steps:
         asked = {"biller": step.biller, "day": step.day, "count": step.count}
         (after,) = self._connection.execute(text.NUMBERS, asked).fetchone()
         return int(after) - step.count
+
+    def _archive(self, rows: Iterable[Row]) -> None:
+        groups = plan.group_inserts(rows)
+        for group in groups:
+            self._connection.executemany(text.archive(group.shape), map(group.shape.values, group.rows))
+        # What refers to others leaves before them.
+        for group in reversed(groups):
+            held = map(getter(group.shape.key + group.shape.guard), group.rows)
+            done = self._connection.executemany(text.leave(group.shape), held)
+            if done.rowcount != len(group.rows):
+                raise plan.Raced(group.shape.table)
 
     def _write(self, step: Write) -> None:
         # Updates first: a row that leaves a unique index makes room for one that enters it.

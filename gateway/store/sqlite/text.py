@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 from gateway.store.indexes import spell_out
 from gateway.store.queries import BY_KEYS, SCANNED, ByKeys
-from gateway.store.shapes import Shape, shape_of
+from gateway.store.shapes import Shape, archive_of, shape_of
 
 BIND_MAX = 4096
 """Parameters per look-up statement; more keys take more statements."""
@@ -23,6 +23,19 @@ def insert(shape: Shape, names: tuple[str, ...]) -> str:
 def claim(shape: Shape, names: tuple[str, ...]) -> str:
     """INSERT of one row unless its primary key is there; any other conflict is an error."""
     return f"{insert(shape, names)} ON CONFLICT ({', '.join(shape.key)}) DO NOTHING"
+
+
+@cache
+def archive(shape: Shape) -> str:
+    """INSERT of one row into the archive."""
+    marks = ", ".join("?" * len(shape.names))
+    return f"INSERT INTO {archive_of(shape)} ({', '.join(shape.names)}) VALUES ({marks})"
+
+
+@cache
+def leave(shape: Shape) -> str:
+    """DELETE of one row that is in the archive, by key and guard."""
+    return f"DELETE FROM {shape.table} WHERE {' AND '.join(f'{name} = ?' for name in shape.key + shape.guard)}"
 
 
 @cache

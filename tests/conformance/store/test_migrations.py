@@ -74,6 +74,23 @@ def test_check_names_each_difference(url: str, change: str) -> None:
     assert any(line.startswith(expected) for line in lines), lines
 
 
+def test_a_newer_database_is_told_and_left_alone(url: str) -> None:
+    upgrade(url)
+    _run(url, "UPDATE schema_version SET version_num = '0999'")
+    with pytest.raises(StoreRefused, match="0999, newer than this program"):
+        upgrade(url)
+    assert check(url) == [f"version: 0999, not {HEAD} (newer than this program)"]
+
+
+@pytest.mark.postgres
+def test_storage_is_compared_and_may_be_tuned(postgres_dsn: str) -> None:
+    upgrade(postgres_dsn)
+    _run(postgres_dsn, "ALTER TABLE outbox SET (autovacuum_vacuum_cost_delay = 1)")
+    assert check(postgres_dsn) == []
+    _run(postgres_dsn, "ALTER TABLE outbox RESET (fillfactor)")
+    assert check(postgres_dsn) == ["missing: storage outbox.fillfactor=90"]
+
+
 def test_check_sees_a_missing_trigger(url: str) -> None:
     upgrade(url)
     on = "" if url.startswith("sqlite") else " ON postings"

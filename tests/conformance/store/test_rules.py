@@ -81,7 +81,7 @@ def attempt(name: str, number: int) -> rows.Attempt:
     )
 
 
-def voucher(number: str, fen: int) -> rows.Voucher:
+def voucher(number: str, fen: int, txn_id: str = "t") -> rows.Voucher:
     """A voucher as a row."""
     return rows.Voucher(
         voucher_number=number,
@@ -89,7 +89,7 @@ def voucher(number: str, fen: int) -> rows.Voucher:
         amount_fen=fen,
         outlet="o",
         taken_by="p",
-        txn_id="t",
+        txn_id=txn_id,
         created_at=1,
     )
 
@@ -156,8 +156,9 @@ UNIQUE: dict[str, tuple[list[Row], Row, list[Row]]] = {
             voucher("v1", 1),
         ],
         voucher("v1", 2),
-        [voucher("v2", 1)],
+        [msgspec.structs.replace(TRANSACTION, txn_id="t2"), voucher("v2", 1, "t2")],
     ),
+    "one-voucher-per-deposit": ([TRANSACTION, voucher("v1", 1)], voucher("v2", 1), []),
     "record-place": (
         [record("r1", day="2026-11-24", position=1, chain=b"c")],
         record("r2", day="2026-11-24", position=1, chain=b"d"),

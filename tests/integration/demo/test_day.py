@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.demo.kafka_jars import NoKafka, find_jars
 from tests.integration.demo.running import BIANMIN, Demo, demo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -38,12 +39,12 @@ STORIES: dict[str, tuple[list[str], str | None]] = {
 depends on the machine."""
 
 
-def check_summary(run: Demo, engine: str) -> None:
+def check_summary(run: Demo, engine: str, bus: str = "embedded") -> None:
     summary: dict[str, Any] = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
     members = {"ok", "version", "elapsed_s", "engine", "bus", "scenarios", "books", "settlement", "audit"}
     assert set(summary) == members
     assert summary["ok"] is True, run.text()
-    assert (summary["engine"], summary["bus"]) == (engine, "embedded")
+    assert (summary["engine"], summary["bus"]) == (engine, bus)
     rows = {row["name"]: row for row in summary["scenarios"]}
     assert len(rows) == len(summary["scenarios"])
     down = rows.pop("biller-down-sent-again")
@@ -92,6 +93,48 @@ def test_the_day_on_postgres_goes_on_until_ctrl_c(tmp_path: Path) -> None:
         assert run.process.wait(GONE_S) == 0, run.text()
         assert run.family() == {}
     assert set(Path(tempfile.gettempdir()).glob("bianmin-demo-*")) == borrowed
+
+
+@pytest.mark.postgres
+@pytest.mark.kafka
+def test_the_day_on_seven_processes(tmp_path: Path) -> None:
+    """ENGINE=postgres BUS=kafka; then the operator's commands on the running cluster, and an orderly end."""
+    try:
+        find_jars()
+    except NoKafka as why:
+        pytest.skip(f"no Apache Kafka for the demo: {why}")
+    with demo(tmp_path / "demo", tmp_path / "elsewhere", env={"ENGINE": "postgres", "BUS": "kafka"}) as run:
+        run.wait_for("until Ctrl-C", DAY_S)
+        check_summary(run, "postgres", "kafka")
+        config = ["--config", str(run.folder / "gateway" / "bianmin.toml")]
+        rows = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))["scenarios"]
+        (serial,) = [row["gateway_serial"] for row in rows if row["name"] == "lost-answer-resolved"]
+        check_trace(say("ops", "trace", serial, "--json", *config), say("ops", "trace", serial, *config))
+        assert json.loads(say("bus", "check", "--json", *config))["ok"] is True
+        run.process.send_signal(signal.SIGINT)
+        assert run.process.wait(GONE_S) == 0, run.text()
+        assert run.family() == {}
+
+
+def say(*words: str) -> str:
+    """What a command says."""
+    return subprocess.run([*BIANMIN, *words], capture_output=True, timeout=60, check=True, text=True).stdout
+
+
+def check_trace(document: str, text: str) -> None:
+    """An answer that was lost: accepted, published, claimed, unanswered, asked about, proven, told."""
+    life = json.loads(document)
+    assert life["state"] == "SUCCESS"
+    told = [(moment["what"], moment.get("outcome") or moment.get("event") or "") for moment in life["moments"]]
+    wanted = ["accepted", "published", "claimed", "answered", "evidence", "final"]
+    places = [[what for what, _ in told].index(what) for what in wanted]
+    assert places == sorted(places), told
+    assert ("answered", "Unknown") in told or ("answered", "Lost") in told, told
+    workers = {moment["worker"] for moment in life["moments"] if moment["what"] == "claimed"}
+    assert len(workers) == 1
+    assert [moment["after_ms"] for moment in life["moments"]] == sorted(m["after_ms"] for m in life["moments"])
+    assert life["trace_id"] in text
+    assert len(text.splitlines()) == 1 + len(life["moments"])
 
 
 def test_kill_9_of_the_demo_ends_its_children(tmp_path: Path) -> None:

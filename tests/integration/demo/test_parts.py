@@ -22,7 +22,7 @@ from gateway.demo.postgres import find_programs
 from gateway.demo.scenarios import DAY
 from gateway.demo.stage import Row, Title
 from gateway.demo.summary import document
-from gateway.demo.system import MAIN
+from gateway.demo.system import MAIN, Ground
 
 SERIAL = "2026112406H0RS4YS24TV4PQ"
 NUMBER = "20261124000000000001"
@@ -46,6 +46,8 @@ WANTED = Expect(
 LINE = Line(
     order_no=NUMBER, kind="T", account="13805790001", amount_fen=10_000, charged_fen=10_000, state="booked", received=1
 )
+
+GROUND = Ground("sqlite", "embedded")
 
 
 def test_a_payment_as_it_must_be_has_no_difference() -> None:
@@ -194,7 +196,7 @@ def _result(**changes: Any) -> Result:
 
 
 def test_the_summary_has_the_form_that_scripts_read() -> None:
-    found = document(_result(), "sqlite")
+    found = document(_result(), GROUND)
     assert found["ok"] is True
     assert found["books"] == {"telecom": {"ours_fen": 10_000, "theirs_fen": 10_000, "equal": True}}
     assert found["scenarios"] == [
@@ -225,7 +227,7 @@ def test_the_summary_has_the_form_that_scripts_read() -> None:
 )
 def test_anything_wrong_makes_the_day_wrong(changes: dict[str, Any]) -> None:
     assert _result(**changes).ok is False
-    assert document(_result(**changes), "sqlite")["ok"] is False
+    assert document(_result(**changes), GROUND)["ok"] is False
 
 
 def test_every_row_has_a_name_of_its_own() -> None:

@@ -1,6 +1,7 @@
 """The way of a payment as a terminal sees it: taken, held, final, repeated, taken back (M3, M5, M6, M7, M8)."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -331,3 +332,25 @@ async def test_each_decided_request_is_counted(house: House) -> None:
     await shop.pay(key=key, biller_account="13900000001")
     await shop.pay(key=key, biller_account="13900000002")
     assert house.accepted == ["taken", "replayed", "key-reused"]
+
+
+async def test_the_terminals_trace_goes_with_the_payment(house: House) -> None:
+    """A well-formed traceparent names the payment's trace; anything else is ignored, and two may share one."""
+    shop = await house.shop()
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    lines = [f"00-{trace}-00f067aa0ba902b7-01", f"00-{trace}-00f067aa0ba902b7-01", "00-nonsense"]
+    for number, line in enumerate(lines):
+        body = {
+            "service": "mobile.topup",
+            "biller_account": f"1390000000{number}",
+            "amount_fen": 1000,
+            "terminal_trace": "000001",
+            "params": {"carrier": "cmcc"},
+        }
+        request = shop.sign("POST", "/v1/payments", json.dumps(body).encode(), key=new_key())
+        request.headers["traceparent"] = line
+        assert (await shop.send(request)).status == 202
+    found = [row[0] for row in house.sql("SELECT trace_id FROM payments ORDER BY gateway_serial")]
+    assert found[:2] == [trace, trace]
+    assert found[2] != trace
+    assert len(found[2]) == 32

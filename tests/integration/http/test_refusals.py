@@ -50,12 +50,12 @@ async def _nonce(house: House, shop: Shop) -> Reply:
 
 
 async def _unknown(house: House, shop: Shop) -> Reply:
-    stranger = Shop("1", house.pki.station("1"), house.pki, house.port)
+    stranger = Shop("100001", house.pki.station("100001"), house.pki, house.port)
     return await stranger.get("/v1/account")
 
 
 async def _expired(house: House, shop: Shop) -> Reply:
-    signer = house.pki.station("1")
+    signer = house.pki.station("100001")
     now = datetime.now(UTC)
     life = {"not_before": ms(now - timedelta(hours=2)), "not_after": ms(now - timedelta(hours=1))}
     return await (await house.shop(signer=signer, **life)).get("/v1/account")

@@ -12,10 +12,11 @@ from gateway.bus.embedded import EmbeddedBus
 from gateway.bus.relay import Relay
 from gateway.clock import SystemClock
 from gateway.core.env import Env
+from gateway.core.held import RELAY, RESOLVER
 from gateway.flow.chores import Chores
-from gateway.flow.closed_board import ClosedBoard
 from gateway.flow.crash_points import CrashPoints
 from gateway.flow.lane import Lane
+from gateway.flow.leases import Leases
 from gateway.flow.parts import Parts
 from gateway.flow.requests import Requests
 from gateway.flow.task_group import TaskGroup
@@ -47,7 +48,8 @@ async def calling(
         worker="two",
     )
     lane = Lane(biller, manifest, parts, policy=BreakerPolicy())
-    chores = Chores(parts, {NAME: lane}, ClosedBoard([NAME], clock), None)
+    leases = Leases(parts, [RELAY, RESOLVER], sole=False)
+    chores = Chores(parts, {NAME: lane}, leases)
     bus = EmbeddedBus(env.topic_prefix)
     bus.on_request(NAME, Requests(biller, lane, parts).on_request)
 
@@ -61,6 +63,7 @@ async def calling(
         stack.push_async_callback(tasks.close)
         await bus.open()
         lane.start()
-        Relay(store, bus, clock, crash, tasks).start()
+        await leases.open()
+        Relay(store, bus, clock, crash, tasks, lease=lambda: leases.held(RELAY)).start()
         yield resolve
     assert notes.troubles == []

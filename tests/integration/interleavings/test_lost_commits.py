@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from gateway.core import items, views
 from gateway.core.rows import Payment
 from gateway.store.port import StoreBusy, StoreError
-from tests.integration.interleavings.conftest import Gateways, need
+from tests.integration.interleavings.conftest import Gateways
+from tests.stand.stores import need
 
 pytestmark = pytest.mark.postgres
 

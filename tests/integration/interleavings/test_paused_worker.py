@@ -20,10 +20,11 @@ from adapters.telecom.simulator import Options, start
 from adapters.telecom.simulator.agents import AGENTS, FILE_AGENT
 from gateway.core import items, rows, views
 from gateway.core.env import Env
-from tests.integration.interleavings.conftest import Gateways, need, opened
+from tests.integration.interleavings.conftest import Gateways, opened
 from tests.integration.interleavings.frames import Worker
 from tests.integration.interleavings.remote import Processes, Remote
 from tests.stand.proxy import FaultProxy
+from tests.stand.stores import need
 
 pytestmark = pytest.mark.postgres
 

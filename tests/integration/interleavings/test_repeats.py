@@ -11,7 +11,8 @@ import pytest
 
 from contracts.states import HOLDING, State
 from gateway.core import items, rows
-from tests.integration.interleavings.conftest import Gateways, need
+from tests.integration.interleavings.conftest import Gateways
+from tests.stand.stores import need
 
 pytestmark = pytest.mark.postgres
 

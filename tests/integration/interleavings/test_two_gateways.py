@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from gateway.core import items
 from gateway.store.port import StoreBusy
-from tests.integration.interleavings.conftest import Gateways, need
+from tests.integration.interleavings.conftest import Gateways
 from tests.stand.house import code
+from tests.stand.stores import need
 
 pytestmark = pytest.mark.postgres
 

@@ -8,7 +8,7 @@ from typing import Any
 from certs.certificates import Role
 from certs.keys import PemSigner
 from certs.pilot import issue, make_issuing, make_key, make_root
-from gateway.core import items, rows
+from gateway.core import chores, items, rows
 from gateway.core.admit import make_record
 from tests.stand.house import NOON, YEAR_MS, House, code, keyid
 
@@ -21,12 +21,12 @@ class Story:
         house.add_station(3, overdraft_limit_fen=5_000)
         self.payments: dict[str, rows.Payment] = {}
         self._first_day()
-        house.ask(items.Seal(owner="a"), items.Sealed)
+        house.seal()
         house.advance(86_400)
-        house.ask(items.Seal(owner="a"), items.Sealed)
+        house.seal()
         self.pay("second-day", amount_fen=7_777)
         self._sign()
-        house.ask(items.Seal(owner="a"), items.Sealed)
+        house.seal()
         self.pay("unsealed", amount_fen=8_888)
 
     def pay(self, name: str, station: int = 1, *, account: str = "", **changes: Any) -> rows.Payment:
@@ -125,7 +125,7 @@ class Story:
         self.house.ask(register, items.Kept)
         ((day, statement),) = self.house.sql("SELECT day, statement FROM seals")
         signature = PemSigner(archive, key).sign(statement)
-        self.house.ask(items.SignDay(day=day, keyid=archive.keyid, signature=signature), items.Kept)
+        self.house.ask(chores.SignDay(day=day, keyid=archive.keyid, signature=signature), items.Kept)
 
     def names(self) -> dict[str, str]:
         """Serials by what became of them, and what else the SQL of a test may want to name."""

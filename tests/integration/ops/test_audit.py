@@ -39,6 +39,7 @@ CHECKS = [
     "chain",
     "seals",
     "seal-lag",
+    "archive",
 ]
 
 
@@ -336,6 +337,14 @@ CORRUPTIONS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "a record the sealer passed by": (
         ("INSERT INTO records VALUES (" + ", ".join("?" * 13) + ")",),
         {"seal-lag"},
+    ),
+    "a payment in the book and in the archive": (
+        ("INSERT INTO archive_payments SELECT * FROM payments WHERE gateway_serial = '{success}'",),
+        {"archive"},
+    ),
+    "a carried balance that nothing was carried from": (
+        ("INSERT INTO archive_totals VALUES ('2026-01', '2001', '{station}', 1, 1)",),
+        {"archive", "running-balance", "statement"},
     ),
 }  # fmt: skip
 FAULTS = CORRUPTIONS | BY_MEANING

@@ -280,7 +280,7 @@ def test_no_canary_of_any_input_reaches_the_log_of_serve(tmp_path: Path) -> None
             "pay.refused",
             "pay.ended",
             "evidence.judged",
-            "chore.failed",
+            "message.dead",
         } <= events(output)
         names = ("试验局", "试验站", "张三", "Tel-Test-Secret")
         assert leaks(output + page, (*CANARIES, *names, *secrets_of(tmp_path / "pilot"), *keys)) == []

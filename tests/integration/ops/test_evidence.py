@@ -17,7 +17,7 @@ from certs.core.messages import RequestHead, SignedRequest
 from certs.core.requests import read_request, sign_request
 from certs.keys import PemSigner
 from certs.pilot import Authority, issue, make_issuing, make_key, make_root, write_certificate
-from gateway.core import items, rows
+from gateway.core import chores, items, rows
 from gateway.ops.evidence.collect import Bundle, collect
 from gateway.ops.evidence.write import FIELDS, write_bundle
 from gateway.store.sqlite.readers import take_snapshot
@@ -78,9 +78,9 @@ class SignedHouse:
 
     def close_day(self) -> None:
         """Seal what is there, begin the next day, sign the first."""
-        self.house.ask(items.Seal(owner="a"), items.Sealed)
+        self.house.seal()
         self.house.advance(86_400)
-        sealed = self.house.ask(items.Seal(owner="a"), items.Sealed)
+        sealed = self.house.seal()
         key = make_key()
         archive = issue(self.issuing, Role.ARCHIVE, key.public_key(), operator="archive", now=BEFORE)
         values = registered(archive)
@@ -88,7 +88,7 @@ class SignedHouse:
         self.house.ask(items.RegisterCertificate(role="archive", **values), items.Kept)  # type: ignore[arg-type]
         ((day, statement),) = sealed.unsigned
         signature = PemSigner(archive, key).sign(statement)
-        self.house.ask(items.SignDay(day=day, keyid=archive.keyid, signature=signature), items.Kept)
+        self.house.ask(chores.SignDay(day=day, keyid=archive.keyid, signature=signature), items.Kept)
 
     def bundle(self, payment: rows.Payment) -> Bundle:
         async def use(snapshot: object) -> Bundle | None:

@@ -131,7 +131,7 @@ class Walk:
         self.house.ask(items.TakeQuestions(entropy=self.house.entropy()), items.Questions)
 
     def seal(self) -> None:
-        self.house.ask(items.Seal(owner="a"), items.Sealed)
+        self.house.seal()
 
     def inquire(self) -> None:
         self.house.batch([items.Inquire(arrival=self.house.arrival(), key=f"free-{self.house.entropy():020d}"[:40])])

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from contracts.states import OrderKind, OrderState
-from gateway.core import items, rows
+from gateway.core import chores, items, leases, rows
+from gateway.core.held import SEALER
 from gateway.store.port import StoreError
 from tests.integration.simulation.truth import Mind, Said, Truth
 from tests.stand.house import House, code
@@ -211,10 +212,15 @@ class World:
         return self.house.evidence(order, kind, source=source, **fields)
 
     def chores(self, pick: int) -> None:
-        """Seal and purge."""
-        self.ask(items.Seal(owner=f"w{pick % 2}"))
+        """Seal, where the lease is to be had, and purge."""
+        wanted = leases.HoldLeases(owner=f"w{pick % 2}", names=[SEALER])
+        self.ask(wanted, self._seal)
         if pick % 5 == 0:
-            self.ask(items.PurgeNonces())
+            self.ask(chores.ForgetOld())
+
+    def _seal(self, reply: leases.LeasesHeld) -> None:
+        for held in reply.held:
+            self.ask(items.Seal(under=held))
 
     # calls
 

@@ -16,6 +16,8 @@ API_NAMES = (
     "accept_sqlite accept_postgres end_to_end_embedded end_to_end_kafka_postgres in_flight_100ms dead_neighbour "
     "match_10m growth_10m idle_memory start_up"
 ).split()
+OWN_NAMES = {"token_sign"}
+"""Figures of our own beside those that outsiders rely on."""
 MACHINE = Machine(cores=2, memory_mib=24105, python="3.11.7", disk_fsync_per_s=684.123)
 ACCEPT = Result(
     name="accept_sqlite",
@@ -60,8 +62,8 @@ def test_a_second_run_replaces_the_file(tmp_path: Path) -> None:
 
 
 def test_names_are_those_of_the_api_and_each_has_its_run() -> None:
-    assert set(NAMES) < set(API_NAMES)
-    assert [name for name in API_NAMES if name in NAMES] == list(NAMES)
+    assert set(NAMES) - OWN_NAMES < set(API_NAMES)
+    assert [name for name in API_NAMES if name in NAMES] == [name for name in NAMES if name not in OWN_NAMES]
     assert tuple(runs.RUNS) == NAMES
 
 

@@ -148,7 +148,6 @@ RIGHT = [
     Craft(key=lambda: rsa.generate_private_key(65537, 2048)),
     *(Craft(ekus=(oid,)) for oid in ROLES),
     Craft(ekus=(ROLE_OIDS[Role.REPLY],), subject=SUBJECT[1:2]),
-    Craft(extra=((x509.SubjectAlternativeName([x509.DNSName("a.example")]), False),)),
 ]
 WRONG = {
     "another CA's signature": Craft(issuer=ROOT, issuer_name=ISSUING.certificate.parsed.subject),
@@ -178,6 +177,10 @@ WRONG = {
     "small exponent": Craft(key=lambda: rsa.generate_private_key(3, 2048)),
     "unknown critical extension": Craft(
         extra=((x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True),)
+    ),
+    "a second name": Craft(extra=((x509.SubjectAlternativeName([x509.DNSName("a.example")]), False),)),
+    "unknown extension": Craft(
+        extra=((x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), False),)
     ),
     "station without institution": Craft(subject=SUBJECT[1:]),
     "station without operator": Craft(subject=(SUBJECT[0], SUBJECT[2])),
@@ -221,19 +224,19 @@ def test_the_chain_is_two_levels_of_real_authorities() -> None:
 def test_the_root_is_self_signed_and_an_authority() -> None:
     """Not an intermediate, and not a self-signed certificate that may not sign certificates."""
     name, bits = ((NameOID.COMMON_NAME, "Top"),), usage(key_cert_sign=True, crl_sign=True)
-    for ca, used, own, right in [
+    for ca, used, selfmade, right in [
         (True, bits, True, True),
         (False, bits, True, False),
         (True, usage(crl_sign=True), True, False),
         (True, bits, False, False),
     ]:
         key = pilot.make_key()
-        top = pilot.Authority(ROOT.certificate, key, "Top") if own else ROOT
+        top = pilot.Authority(ROOT.certificate, key, "Top") if selfmade else ROOT
         subject = x509.Name([x509.NameAttribute(*name[0])])
         made = Craft(
             issuer=top,
             aki_of=top,
-            issuer_name=subject if own else None,
+            issuer_name=subject if selfmade else None,
             ca=ca,
             usage=used,
             ekus=None,
@@ -241,7 +244,19 @@ def test_the_root_is_self_signed_and_an_authority() -> None:
             subject=name,
             begin=NOW - timedelta(minutes=2),
         ).read()
-        issuing = pilot.make_issuing(pilot.Authority(made, key, "Top"), NOW)
+        top = pilot.Authority(made, key, "Top")
+        own = pilot.make_key()
+        middle = Craft(
+            issuer=top,
+            aki_of=top,
+            ca=True,
+            path_length=0,
+            usage=bits,
+            ekus=None,
+            key=partial(lambda one: one, own),
+            subject=((NameOID.COMMON_NAME, "Middle"),),
+        ).read()
+        issuing = pilot.Authority(middle, own, "Top")
         leaf = Craft(issuer=issuing, aki_of=issuing).read()
         assert judge(leaf, issuing.certificate, made, NOW) == (None if right else "certificate-unknown")
 

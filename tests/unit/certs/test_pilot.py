@@ -9,8 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs import pilot
+from certs.authority.lists import make_crl
 from certs.certificates import Certificate, Role, judge
 from certs.core.profile import sign_reply, sign_request
+from certs.core.revocation_lists import Reason, Revoked
 from certs.keys import PemSigner, PrivateKey
 from tests.unit.certs.material import AUTHORITY, BODY, CREATED, KEY, NONCE, NOW, VECTORS, private_key
 
@@ -26,7 +28,7 @@ class Ca:
         self.issuing = pilot.make_issuing(self.root, NOW)
         pilot.write_certificate(folder / "root.cert.pem", self.root.certificate)
         pilot.write_certificate(folder / "issuing.cert.pem", self.issuing.certificate)
-        (folder / "crl-at-signing.pem").write_bytes(pilot.make_crl(self.issuing, now=NOW, number=1))
+        (folder / "crl-at-signing.pem").write_bytes(make_crl(self.issuing, now=NOW, number=1, after=0))
         shutil.copy(VECTORS / "verify.sh", folder)
 
     def issue(self, role: Role, key: PrivateKey) -> Certificate:
@@ -59,7 +61,7 @@ def test_every_role_passes_openssl_and_our_rules(ca: Ca, role: Role) -> None:
     assert strict.returncode == 0, strict.stderr
     # The end is exclusive for openssl and for us.
     end = int(made.not_after.timestamp())
-    long = pilot.make_crl(ca.issuing, now=NOW, number=2, valid=timedelta(days=9000))
+    long = make_crl(ca.issuing, now=NOW, number=2, after=1, valid=timedelta(days=9000))
     (ca.folder / "crl-at-signing.pem").write_bytes(long)
     assert ca.openssl_verify(f"{role}.cert.pem", end - 1).returncode == 0
     assert "expired" in ca.openssl_verify(f"{role}.cert.pem", end).stderr
@@ -67,7 +69,8 @@ def test_every_role_passes_openssl_and_our_rules(ca: Ca, role: Role) -> None:
 
 def test_revoked_is_seen_by_openssl(ca: Ca) -> None:
     made = ca.issue(Role.STATION, pilot.make_key())
-    crl = pilot.make_crl(ca.issuing, now=NOW, number=2, revoked=[(made.serial, NOW - timedelta(hours=1))])
+    revoked = [Revoked(serial=made.serial, at=NOW - timedelta(hours=1), reason=Reason.KEY_COMPROMISE)]
+    crl = make_crl(ca.issuing, now=NOW, number=2, after=1, revoked=revoked)
     (ca.folder / "crl-at-signing.pem").write_bytes(crl)
     assert "revoked" in ca.openssl_verify("station.cert.pem").stderr
 

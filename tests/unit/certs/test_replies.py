@@ -105,7 +105,7 @@ def test_no_other_role_can(role: Role) -> None:
     for one, proven in ((role, False), (Role.REPLY, True)):
         key = pilot.make_key()
         leaf = pilot.issue(
-            issuing, one, key.public_key(), operator="x", institution_code="1", usb_key_serial="2", now=NOW
+            issuing, one, key.public_key(), operator="x", institution_code="46012345", usb_key_serial="2", now=NOW
         )
         reply = signed_by(PemSigner(leaf, key))
         found = prove(reply, leaf, issuing=issuing.certificate, root=root.certificate)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.core import items, rows
+from gateway.core import chores, items, rows
 from gateway.core.admit import NONCE_FLOOR
 from tests.stand.house import House, code
 from tests.unit.core.oracle import violations
@@ -123,12 +123,30 @@ def test_m3_a_key_outlives_its_payment(house: House) -> None:
     house.ask(item, items.Taken)
     house.engine.connection.execute("PRAGMA foreign_keys = OFF")
     for table in ("orders", "payments"):
+        house.engine.connection.execute(f"INSERT INTO archive_{table} SELECT * FROM {table}")
+        house.engine.connection.execute(f"DELETE FROM {table}")
+    again = house.ask(msgspec.structs.replace(item, arrival=house.arrival()), items.Taken)
+    assert (again.payment.idempotency_key, again.replayed) == (KEY, True)
+    found = house.ask(items.Inquire(arrival=house.arrival(), key=KEY), items.Inquired)
+    assert found.taken is not None
+    assert house.rows_of(rows.Payment) == []
+    asked = house.keyed(items.Cancel, gateway_serial=again.payment.gateway_serial, reason="按错")
+    assert house.ask(asked, items.Refusal).slug == "state-conflict"
+
+
+def test_m3_a_key_whose_payment_is_nowhere_never_buys_again(house: House) -> None:
+    """As a ruined book may have it."""
+    item = house.accept(key=KEY)
+    house.ask(item, items.Taken)
+    house.engine.connection.execute("PRAGMA foreign_keys = OFF")
+    for trigger in ("payments_no_delete", "orders_no_delete"):
+        house.engine.connection.execute(f"DROP TRIGGER {trigger}")
+    for table in ("orders", "payments"):
         house.engine.connection.execute(f"DELETE FROM {table}")
     again = house.ask(msgspec.structs.replace(item, arrival=house.arrival()), items.Refusal)
     assert again.slug == "not-found"
     found = house.ask(items.Inquire(arrival=house.arrival(), key=KEY), items.Inquired)
     assert found.refusal is not None
-    assert house.rows_of(rows.Payment) == []
 
 
 def makers(house: House) -> dict[str, Any]:
@@ -232,14 +250,14 @@ def test_the_purge_raises_a_floor_that_no_clock_lowers(house: House) -> None:
     house.advance(3 * 3600)
     recent = house.arrival(nonce="nonce-of-recently")
     house.ask(house.accept(arrival=recent, biller_account="3333"), items.Taken)
-    house.ask(items.PurgeNonces(), items.Kept)
+    house.ask(chores.ForgetOld(), items.Kept)
     assert [nonce.nonce for nonce in house.rows_of(rows.Nonce)] == ["nonce-of-recently"]
     (floor,) = house.rows_of(rows.Setting, "name = ?", NONCE_FLOOR)
     assert old.created * 1000 < floor.value < recent.created * 1000
     house.now = start  # a clock set back
     replay = house.accept(arrival=house.arrival(nonce="nonce-nonce-nonce", created=old.created), biller_account="4444")
     assert house.ask(replay, items.Refusal).slug == "signature-expired"
-    house.ask(items.PurgeNonces(), items.Kept)
+    house.ask(chores.ForgetOld(), items.Kept)
     assert house.rows_of(rows.Setting, "name = ?", NONCE_FLOOR) == [floor]
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from contracts import traces
 from contracts.biller import PayOrder
 from contracts.breaker import BreakerPolicy, BreakerState
 from contracts.outcomes import NotSent, Outcome, Unknown
@@ -154,3 +155,22 @@ async def test_a_breaker_that_moves_is_told() -> None:
         offer(lane, book, 3)
         await until_judged(book, 3)
     assert notes.heard.count("breaker_moved") == 1
+
+
+async def test_a_call_carries_its_own_trace_context() -> None:
+    """W3C traceparent: the payment's trace, the attempt's span; calls at once do not see each other's."""
+    seen: dict[str, str | None] = {}
+
+    async def look(order: PayOrder) -> Outcome:
+        await asyncio.sleep(0.005)
+        seen[order.gateway_serial] = traces.CURRENT.get()
+        return Unknown(cause="cut")
+
+    book = FakeBook()
+    async with running(book, FakeBiller(look)) as (lane, _):
+        offer(lane, book, 3)
+        await until_judged(book, 3)
+    spans = {traces.traceparent("0" * 32, judged.attempt_id or "") for judged in book.judged}
+    assert set(seen.values()) == spans
+    assert len(spans) == 3
+    assert traces.CURRENT.get() is None

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.bus.embedded import EmbeddedBus
-from gateway.bus.port import BusDown
+from gateway.bus.port import TAKEN, BusDown, Handler, Verdict
 from gateway.bus.relay import Relay
 from gateway.clock import SystemClock
 from gateway.core import items
+from gateway.core.held import Held
 from gateway.core.items import Message
 from gateway.core.rows import OutboxRow
 from gateway.flow.crash_points import CrashPoints
@@ -16,6 +17,8 @@ from gateway.flow.task_group import TaskGroup
 from gateway.flow.waiters import Waiters
 from gateway.store.port import Listener
 from tests.unit.flow.fakes import FakeBook
+
+LEASE = Held(name="relay", owner="w", epoch=1)
 
 
 class OutboxBook(FakeBook):
@@ -54,6 +57,16 @@ class FlakyBus(EmbeddedBus):
             raise BusDown("no answer")
 
 
+def hear(heard: list[str]) -> Handler:
+    """A handler that keeps the ids of what it took."""
+
+    def take(message: Message) -> Verdict:
+        heard.append(message.message_id)
+        return TAKEN
+
+    return take
+
+
 def row(number: int, topic: str = "bm.request.acme") -> OutboxRow:
     return OutboxRow(message_id=f"m{number}", topic=topic, key=f"k{number}", payload=b"{}", created_at=0)
 
@@ -67,8 +80,8 @@ async def until(condition: Any) -> None:
 async def test_rows_are_published_then_marked_and_missed_ones_are_found() -> None:
     book, bus, heard = OutboxBook(), EmbeddedBus("bm"), []
     tasks = TaskGroup(lambda name, error: heard.append(f"{name} {error!r}"))
-    relay = Relay(book, bus, SystemClock(), CrashPoints(None), tasks)
-    bus.on_request("acme", lambda message: heard.append(message.message_id))
+    relay = Relay(book, bus, SystemClock(), CrashPoints(None), tasks, lease=lambda: LEASE)
+    bus.on_request("acme", hear(heard))
     book.missed = [Message(message_id="m9", topic="bm.request.acme", key="k", payload=b"{}")]
     await bus.open()
     relay.start()
@@ -82,8 +95,8 @@ async def test_rows_are_published_then_marked_and_missed_ones_are_found() -> Non
 async def test_a_publish_without_an_answer_is_sent_again() -> None:
     book, bus, heard = OutboxBook(), FlakyBus(), []
     tasks = TaskGroup(lambda name, error: heard.append(f"{name} {error!r}"))
-    relay = Relay(book, bus, SystemClock(), CrashPoints(None), tasks)
-    bus.on_request("acme", lambda message: heard.append(message.message_id))
+    relay = Relay(book, bus, SystemClock(), CrashPoints(None), tasks, lease=lambda: LEASE)
+    bus.on_request("acme", hear(heard))
     await bus.open()
     relay.start()
     book.tell([row(1)])
@@ -93,6 +106,28 @@ async def test_a_publish_without_an_answer_is_sent_again() -> None:
     await until(lambda: book.marked == ["m1"])
     await tasks.close()
     assert heard == ["m1", "m1"]
+
+
+class PartlyBus(EmbeddedBus):
+    """Has everything but one message."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        ids = [message.message_id for message in messages]
+        if "m2" in ids:
+            raise BusDown("no such topic", [each for each in ids if each != "m2"])
+
+
+async def test_what_the_bus_has_is_marked_though_it_lacks_a_part() -> None:
+    book, heard = OutboxBook(), []
+    tasks = TaskGroup(lambda name, error: heard.append(f"{name} {error!r}"))
+    relay = Relay(book, PartlyBus("bm"), SystemClock(), CrashPoints(None), tasks, lease=lambda: LEASE)
+    relay.start()
+    book.tell([row(1), row(2), row(3)])
+    await until(lambda: book.marked == ["m1", "m3"])
+    book.missed = [Message(message_id="m2", topic="bm.request.acme", key="k2", payload=b"{}")]
+    await asyncio.sleep(0.05)
+    await tasks.close()
+    assert (book.marked, heard) == (["m1", "m3"], [])
 
 
 async def test_a_held_call_wakes_by_its_serial_and_forgets_itself() -> None:

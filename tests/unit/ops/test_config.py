@@ -14,6 +14,7 @@ from gateway.config import (
     check_roles,
     find_adapters,
     load_config,
+    with_ports,
 )
 
 SQLITE = """
@@ -69,12 +70,14 @@ def test_the_form_for_postgresql(tmp_path: Path, adapters: Mapping[str, Adapter]
     assert config.store.connection().password == "geheim"
     assert config.store.connection().standby_hosts == ("pg-2.example:5432",)
     assert config.store.url().startswith("postgresql://bianmin:geheim@")
-    check_roles(config, ["api", "worker"])
+    with pytest.raises(ConfigError, match="kafka for any role but `all`"):
+        check_roles(config, ["api", "worker"])
 
 
 FAULTS: dict[str, tuple[str, str, str, str]] = {
     "engine": ('"sqlite"', '"mysql"', "store.engine", "sqlite or postgresql"),
-    "bus": ('"embedded"', '"kafka"', "bus.driver", "embedded"),
+    "bus": ('"embedded"', '"rabbit"', "bus.driver", "embedded or kafka"),
+    "bus without brokers": ('"embedded"', '"kafka"', "bus.bootstrap", "required"),
     "listen": ("0.0.0.0:8443", "0.0.0.0", "http.listen", "host:port"),
     "type": ("admin_port = 9090", 'admin_port = "x"', "http.admin_port", "`int`"),
     "bool is no number": ("admin_port = 9090", "admin_port = true", "http.admin_port", "`int`"),
@@ -194,8 +197,24 @@ def test_roles(tmp_path: Path, adapters: Mapping[str, Adapter]) -> None:
     check_roles(config, ["all"])
     with pytest.raises(ConfigError, match="postgresql for any role but `all`"):
         check_roles(config, ["api"])
-    with pytest.raises(ConfigError, match="one of all, api"):
-        check_roles(config, ["boss"])
+    for wrong in (["boss"], [], [""], ["api", "api"]):
+        with pytest.raises(ConfigError, match="one of all, api, relay, worker, resolver, sealer"):
+            check_roles(config, wrong)
+    with pytest.raises(ConfigError, match="`all` alone"):
+        check_roles(config, ["all", "api"])
+    spread = load_config(
+        write(tmp_path, postgres_text().replace('"embedded"', '"kafka", bootstrap = ["k:9092"]')), adapters
+    )
+    check_roles(spread, ["api", "worker"])
+    check_roles(spread, ["all"])
+
+
+def test_ports_of_one_process(tmp_path: Path, adapters: Mapping[str, Adapter]) -> None:
+    config = load_config(write(tmp_path, SQLITE), adapters)
+    assert with_ports(config) is config
+    other = with_ports(config, port=0, partner_port=1, admin_port=2)
+    assert (other.http.listen, other.http.partner_port, other.http.admin_port) == ("0.0.0.0:0", 1, 2)
+    assert other.http.authorities == config.http.authorities
 
 
 def test_only_configured_adapters_are_imported(tmp_path: Path, adapters: Mapping[str, Adapter]) -> None:

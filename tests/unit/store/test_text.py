@@ -54,8 +54,9 @@ def test_rows_another_gateway_holds_are_skipped() -> None:
         assert "LOCKED" not in postgres.scanned(query, False)[0]
 
 
-def test_only_nonces_are_ever_deleted() -> None:
-    assert all(sql.startswith("DELETE FROM nonces WHERE ") for sql in PURGES.values())
+def test_only_nonces_and_ended_allowances_are_ever_deleted() -> None:
+    tables = ("nonces", "allowances")
+    assert all(sql.startswith(tuple(f"DELETE FROM {table} WHERE " for table in tables)) for sql in PURGES.values())
 
 
 def test_an_update_repeats_its_guard() -> None:

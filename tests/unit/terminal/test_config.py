@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from gateway.terminal import ConfigFault, TerminalConfig, load_config, render_config
+from gateway.terminal.config import SignerConfig
 
 GOOD: dict[str, Any] = {
     "url": "https://10.0.0.1:8443",
@@ -32,6 +33,38 @@ def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
     for change in ({}, {"tls_ca_file": "/keys/tls.pem", "pay_deadline_s": 90}):
         config = TerminalConfig(**(GOOD | change))
         assert load_config(write(tmp_path, render_config(config))) == config
+
+
+TOKEN = {"cert_file": "", "key_file": "", "key_password_file": ""}
+
+
+def test_a_usb_key_instead_of_a_key_file(tmp_path: Path) -> None:
+    signer = SignerConfig(module='/usr/lib/盾 "x".so', token="shop", key_serial="K1", key_id="a1b2", answer_within_s=9)
+    for change in ({}, {"cert_file": "/keys/station.cert.pem"}):
+        config = TerminalConfig(**GOOD | TOKEN | {"signer": signer} | change)
+        assert load_config(write(tmp_path, render_config(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "expected"),
+    [
+        ('signer = { module = "softhsm.so" }', "signer.module", "absolute path"),
+        ('signer = { module = "/p11.so", key_id = "A1" }', "signer.key_id", "lower-case hex"),
+        ('signer = { module = "/p11.so", answer_within_s = 0 }', "signer.answer_within_s", "from 1 to 600"),
+        ('signer = { module = "/p11.so", pin = "246810" }', "signer.pin", "no such key"),
+        ('signer = { token = "shop" }', "signer.module", "this key"),
+        ("signer = 5", "signer", "`object | null`"),
+        ('signer = { module = "/p11.so" }\nkey_file = "k"', "signer", "not both"),
+        ("", "cert_file", "a USB key in `signer`"),
+    ],
+)
+def test_a_wrong_usb_key_names_what_is_expected(tmp_path: Path, line: str, key: str, expected: str) -> None:
+    text = render_config(TerminalConfig(**GOOD))
+    kept = "".join(one for one in text.splitlines(keepends=True) if not one.startswith(tuple(TOKEN)))
+    with pytest.raises(ConfigFault) as caught:
+        load_config(write(tmp_path, f"{kept}{line}\n"))
+    assert (caught.value.key, expected in caught.value.expected) == (key, True), caught.value.hint
+    assert "246810" not in caught.value.hint
 
 
 def test_defaults_are_not_written() -> None:

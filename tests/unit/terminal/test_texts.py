@@ -75,6 +75,12 @@ def test_doubt_says_since_when_and_what_comes_next() -> None:
         (Undecided(key="k" * 16, why="x"), "请勿重复收款"),
         (Undecided(key="k" * 16, why="x", sent=False), "没有发出，没有扣款"),
         (Undecided(key=None, why="x"), "可靠答复"),
+        (Undecided(key="k" * 16, why="x", sent=False, shop_text="U盾已拔出"), "U盾已拔出\n请求没有发出，没有扣款"),
+        (
+            Undecided(key="k" * 16, why="x", shop_text="U盾已拔出"),
+            "暂不退款，稍后用 terminal last 查询末笔交易\nU盾已拔出",
+        ),
+        (Undecided(key=None, why="x", shop_text="U盾已拔出"), "U盾已拔出"),
     ],
 )
 def test_nothing_provable_is_no_failure(undecided: Undecided, words: str) -> None:

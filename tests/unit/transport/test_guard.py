@@ -11,6 +11,7 @@ import pytest
 
 from adapters.transport.guard import Guard, Withheld
 from adapters.transport.http import HttpCall, HttpCaller, MayHaveLeft, NeverLeft, Reply, Result, TimeOuts
+from contracts import traces
 from contracts.clock import Clock
 from tests.unit.transport.partners import Answering, FakeClock, LoopClock, Visit, partner, polite, reply, self_signed
 
@@ -212,3 +213,15 @@ async def test_unused_listener_sees_nothing_after_close() -> None:
             await asyncio.sleep(0.1)
             await near.close()
             assert isinstance(await waiting, MayHaveLeft)
+
+
+async def test_a_request_carries_the_trace_context_of_its_task() -> None:
+    async with partner(polite) as far, caller(far.url, FakeClock()) as near:
+        await near.call(post(None))
+        assert b"traceparent" not in far.got.lower()
+        mark = traces.CURRENT.set("00-" + "1" * 32 + "-" + "2" * 16 + "-01")
+        try:
+            await near.call(post(None))
+        finally:
+            traces.CURRENT.reset(mark)
+        assert far.got.lower().count(b"traceparent: 00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01") == 1

@@ -48,10 +48,41 @@ def test_too_many_releases() -> None:
         Slots(1, 1).release()
 
 
-@pytest.mark.parametrize("bad", [(0, 1), (1, 0)])
-def test_limits_below_one(bad: tuple[int, int]) -> None:
+@pytest.mark.parametrize("bad", [(-1, 1), (1, -1)])
+def test_limits_below_zero(bad: tuple[int, int]) -> None:
     with pytest.raises(ValueError):
         Slots(*bad)
+    with pytest.raises(ValueError):
+        Slots(1, 1).resize(*bad)
+
+
+@pytest.mark.parametrize("none", [(0, 1), (1, 0)])
+def test_limits_of_zero_let_nobody_through(none: tuple[int, int]) -> None:
+    slots = Slots(*none)
+    assert (slots.try_take(0.0), slots.free(0.0), slots.next_at(0.0)) == (False, 0, None)
+
+
+def test_fewer_slots_take_nothing_back() -> None:
+    slots = Slots(3, 10)
+    assert all(slots.try_take(0.0) for _ in range(3))
+    slots.resize(1, 10)
+    assert (slots.in_use(), slots.free(2.0), slots.next_at(2.0)) == (3, 0, None)
+    slots.release()
+    slots.release()
+    assert (slots.try_take(2.0), slots.next_at(2.0)) == (False, None)
+    slots.release()
+    assert slots.try_take(2.0)
+
+
+def test_a_lower_rate_waits_for_the_tokens_that_are_out() -> None:
+    slots = Slots(10, 3)
+    assert all(slots.try_take(at) for at in (0.0, 0.25, 0.5))
+    slots.resize(10, 1)
+    assert (slots.tokens_out(0.6), slots.next_at(0.6)) == (3, 1.5)
+    assert not slots.try_take(1.4)
+    assert slots.try_take(1.5)
+    slots.resize(10, 2)
+    assert slots.try_take(1.5)
 
 
 @given(

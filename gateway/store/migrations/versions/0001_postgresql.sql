@@ -9,6 +9,205 @@ CREATE TABLE alarms (
   CONSTRAINT pk_alarms PRIMARY KEY (alarm_id)
 );
 
+CREATE TABLE allowances (
+  biller TEXT NOT NULL,
+  share TEXT NOT NULL,
+  worker TEXT NOT NULL,
+  concurrency BIGINT NOT NULL,
+  rate_per_s BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  closed_until BIGINT NOT NULL,
+  CONSTRAINT pk_allowances PRIMARY KEY (biller, share, worker),
+  CONSTRAINT ck_allowances_share CHECK (share = 'calls' OR share = 'questions'),
+  CONSTRAINT ck_allowances_amounts CHECK (concurrency >= 0 AND rate_per_s >= 0)
+)
+ WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+CREATE TABLE archive_attempts (
+  attempt_id TEXT NOT NULL,
+  order_serial TEXT NOT NULL,
+  attempt BIGINT NOT NULL,
+  worker TEXT NOT NULL,
+  claimed_at BIGINT NOT NULL,
+  send_by BIGINT NOT NULL,
+  call_deadline BIGINT NOT NULL,
+  ended_at BIGINT,
+  outcome TEXT,
+  resp_code TEXT,
+  cause TEXT,
+  CONSTRAINT pk_archive_attempts PRIMARY KEY (attempt_id),
+  CONSTRAINT ck_archive_attempts_number CHECK (attempt >= 1),
+  CONSTRAINT ck_archive_attempts_times CHECK (claimed_at <= send_by AND send_by <= call_deadline)
+);
+
+CREATE TABLE archive_evidence (
+  evidence_id TEXT NOT NULL,
+  gateway_serial TEXT NOT NULL,
+  order_serial TEXT NOT NULL,
+  record_id TEXT,
+  source TEXT NOT NULL,
+  event TEXT NOT NULL,
+  effect TEXT NOT NULL,
+  waiting BIGINT NOT NULL,
+  biller_serial TEXT,
+  paid_fen BIGINT,
+  biller_date TEXT,
+  resp_code TEXT,
+  cause TEXT,
+  created_at BIGINT NOT NULL,
+  CONSTRAINT pk_archive_evidence PRIMARY KEY (evidence_id),
+  CONSTRAINT ck_archive_evidence_waiting_flag CHECK (waiting BETWEEN 0 AND 1)
+);
+
+CREATE TABLE archive_orders (
+  order_serial TEXT NOT NULL,
+  gateway_serial TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  biller TEXT NOT NULL,
+  biller_account TEXT NOT NULL,
+  partner_serial TEXT NOT NULL,
+  original_serial TEXT,
+  from_state TEXT,
+  in_flight BIGINT NOT NULL,
+  attempts BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  send_before BIGINT NOT NULL,
+  send_by BIGINT,
+  call_deadline BIGINT,
+  next_try_at BIGINT,
+  ask_at BIGINT,
+  result_due_at BIGINT,
+  rung BIGINT NOT NULL,
+  asks BIGINT NOT NULL,
+  hold BIGINT NOT NULL,
+  biller_serial TEXT,
+  reason TEXT,
+  resp_code TEXT,
+  voided_by TEXT,
+  note TEXT,
+  ended_at BIGINT,
+  CONSTRAINT pk_archive_orders PRIMARY KEY (order_serial),
+  CONSTRAINT ck_archive_orders_in_flight_flag CHECK (in_flight BETWEEN 0 AND 1),
+  CONSTRAINT ck_archive_orders_hold_flag CHECK (hold BETWEEN 0 AND 1),
+  CONSTRAINT ck_archive_orders_kind CHECK (kind = 'PAY' OR kind = 'REVERSE' OR kind = 'CANCEL' OR kind = 'REFUND' OR kind = 'WRITE_CONFIRM' OR kind = 'DEBIT' OR kind = 'PAYOUT'),
+  CONSTRAINT ck_archive_orders_state CHECK (state = 'READY' OR state = 'SENT' OR state = 'DONE' OR state = 'REFUSED' OR state = 'UNKNOWN' OR state = 'VOID'),
+  CONSTRAINT ck_archive_orders_attempts CHECK (attempts >= 0)
+);
+
+CREATE TABLE archive_outbox (
+  message_id TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  key TEXT NOT NULL,
+  payload BYTEA NOT NULL,
+  created_at BIGINT NOT NULL,
+  published_at BIGINT,
+  CONSTRAINT pk_archive_outbox PRIMARY KEY (message_id)
+);
+
+CREATE TABLE archive_payments (
+  gateway_serial TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  institution_code TEXT NOT NULL,
+  terminal_id TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  terminal_trace TEXT NOT NULL,
+  idempotency_key TEXT NOT NULL,
+  service TEXT NOT NULL,
+  biller TEXT NOT NULL,
+  biller_account TEXT NOT NULL,
+  amount_fen BIGINT NOT NULL,
+  fee_fen BIGINT NOT NULL,
+  paid_fen BIGINT,
+  account_date TEXT NOT NULL,
+  settle_date TEXT NOT NULL,
+  biller_date TEXT,
+  accepted_at BIGINT NOT NULL,
+  send_before BIGINT NOT NULL,
+  final_at BIGINT,
+  biller_serial TEXT,
+  reason TEXT,
+  resp_code TEXT,
+  in_doubt_since BIGINT,
+  tariff_version TEXT NOT NULL,
+  commission_version TEXT NOT NULL,
+  confirmed_repeat BIGINT NOT NULL,
+  confirmed_beside TEXT,
+  query_token TEXT,
+  params TEXT NOT NULL,
+  cash_received_fen BIGINT,
+  cancels TEXT,
+  write_data TEXT,
+  purchase_count BIGINT,
+  trace_id TEXT NOT NULL,
+  CONSTRAINT pk_archive_payments PRIMARY KEY (gateway_serial),
+  CONSTRAINT ck_archive_payments_confirmed_repeat_flag CHECK (confirmed_repeat BETWEEN 0 AND 1),
+  CONSTRAINT ck_archive_payments_kind CHECK (kind = 'PAY' OR kind = 'DEBIT' OR kind = 'REFUND'),
+  CONSTRAINT ck_archive_payments_state CHECK (state = 'RESERVED' OR state = 'SENT' OR state = 'SUCCESS' OR state = 'FAILED' OR state = 'UNKNOWN' OR state = 'REVERSING' OR state = 'REVERSED' OR state = 'CANCELLING' OR state = 'CANCELLED' OR state = 'PAID_WAIT_WRITE' OR state = 'WRITTEN' OR state = 'WRITE_FAILED'),
+  CONSTRAINT ck_archive_payments_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_archive_payments_fee CHECK (fee_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_archive_payments_paid CHECK (paid_fen BETWEEN 0 AND 10000000000000)
+);
+
+CREATE TABLE archive_postings (
+  txn_id TEXT NOT NULL,
+  leg BIGINT NOT NULL,
+  recipe TEXT NOT NULL,
+  account TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  amount_fen BIGINT NOT NULL,
+  balance_after BIGINT,
+  seq BIGINT,
+  CONSTRAINT pk_archive_postings PRIMARY KEY (txn_id, leg),
+  CONSTRAINT ck_archive_postings_leg CHECK (leg >= 0),
+  CONSTRAINT ck_archive_postings_amount CHECK (amount_fen BETWEEN -10000000000000 AND 10000000000000)
+);
+
+CREATE TABLE archive_records (
+  record_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  received_at BIGINT NOT NULL,
+  institution_code TEXT,
+  gateway_serial TEXT,
+  keyid TEXT,
+  base BYTEA NOT NULL,
+  signature BYTEA NOT NULL,
+  body BYTEA NOT NULL,
+  leaf BYTEA NOT NULL,
+  day TEXT,
+  position BIGINT,
+  chain BYTEA,
+  CONSTRAINT pk_archive_records PRIMARY KEY (record_id),
+  CONSTRAINT ck_archive_records_sealed CHECK ((day IS NULL) = (position IS NULL) AND (day IS NULL) = (chain IS NULL))
+);
+
+CREATE TABLE archive_totals (
+  month TEXT NOT NULL,
+  account TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  amount_fen BIGINT NOT NULL,
+  legs BIGINT NOT NULL,
+  CONSTRAINT pk_archive_totals PRIMARY KEY (month, account, owner),
+  CONSTRAINT ck_archive_totals_legs CHECK (legs > 0)
+);
+
+CREATE TABLE archive_transactions (
+  txn_id TEXT NOT NULL,
+  recipe TEXT NOT NULL,
+  gateway_serial TEXT,
+  order_serial TEXT,
+  posting_date TEXT NOT NULL,
+  account_date TEXT,
+  settle_date TEXT,
+  cause TEXT NOT NULL,
+  cause_id TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  CONSTRAINT pk_archive_transactions PRIMARY KEY (txn_id)
+);
+
 CREATE TABLE breaks (
   break_id TEXT NOT NULL,
   code TEXT NOT NULL,
@@ -81,7 +280,8 @@ CREATE TABLE leases (
   fence BIGINT NOT NULL,
   memo BYTEA,
   CONSTRAINT pk_leases PRIMARY KEY (name)
-);
+)
+ WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE nonces (
   bucket BIGINT NOT NULL,
@@ -90,7 +290,8 @@ CREATE TABLE nonces (
   arrival_id TEXT NOT NULL,
   created BIGINT NOT NULL,
   CONSTRAINT pk_nonces PRIMARY KEY (bucket, keyid, nonce)
-);
+)
+ WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
 CREATE TABLE outbox (
   message_id TEXT NOT NULL,
@@ -100,7 +301,8 @@ CREATE TABLE outbox (
   created_at BIGINT NOT NULL,
   published_at BIGINT,
   CONSTRAINT pk_outbox PRIMARY KEY (message_id)
-);
+)
+ WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
 CREATE TABLE partner_counters (
   biller TEXT NOT NULL,
@@ -108,7 +310,8 @@ CREATE TABLE partner_counters (
   next_number BIGINT NOT NULL,
   CONSTRAINT pk_partner_counters PRIMARY KEY (biller, day),
   CONSTRAINT ck_partner_counters_next CHECK (next_number >= 1)
-);
+)
+ WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE payments (
   gateway_serial TEXT NOT NULL,
@@ -154,7 +357,8 @@ CREATE TABLE payments (
   CONSTRAINT ck_payments_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
   CONSTRAINT ck_payments_fee CHECK (fee_fen BETWEEN 0 AND 10000000000000),
   CONSTRAINT ck_payments_paid CHECK (paid_fen BETWEEN 0 AND 10000000000000)
-);
+)
+ WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
 CREATE TABLE records (
   record_id TEXT NOT NULL,
@@ -172,7 +376,8 @@ CREATE TABLE records (
   chain BYTEA,
   CONSTRAINT pk_records PRIMARY KEY (record_id),
   CONSTRAINT ck_records_sealed CHECK ((day IS NULL) = (position IS NULL) AND (day IS NULL) = (chain IS NULL))
-);
+)
+ WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
 CREATE TABLE seals (
   day TEXT NOT NULL,
@@ -192,7 +397,8 @@ CREATE TABLE settings (
   name TEXT NOT NULL,
   value BIGINT NOT NULL,
   CONSTRAINT pk_settings PRIMARY KEY (name)
-);
+)
+ WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE stations (
   institution_code TEXT NOT NULL,
@@ -263,6 +469,26 @@ CREATE TABLE authorizations (
   CONSTRAINT fk_authorizations_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
 );
 
+CREATE TABLE evidence (
+  evidence_id TEXT NOT NULL,
+  gateway_serial TEXT NOT NULL,
+  order_serial TEXT NOT NULL,
+  record_id TEXT,
+  source TEXT NOT NULL,
+  event TEXT NOT NULL,
+  effect TEXT NOT NULL,
+  waiting BIGINT NOT NULL,
+  biller_serial TEXT,
+  paid_fen BIGINT,
+  biller_date TEXT,
+  resp_code TEXT,
+  cause TEXT,
+  created_at BIGINT NOT NULL,
+  CONSTRAINT pk_evidence PRIMARY KEY (evidence_id),
+  CONSTRAINT ck_evidence_waiting_flag CHECK (waiting BETWEEN 0 AND 1),
+  CONSTRAINT fk_evidence_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial)
+);
+
 CREATE TABLE operators (
   institution_code TEXT NOT NULL,
   operator_id TEXT NOT NULL,
@@ -309,7 +535,8 @@ CREATE TABLE orders (
   CONSTRAINT ck_orders_state CHECK (state = 'READY' OR state = 'SENT' OR state = 'DONE' OR state = 'REFUSED' OR state = 'UNKNOWN' OR state = 'VOID'),
   CONSTRAINT ck_orders_attempts CHECK (attempts >= 0),
   CONSTRAINT fk_orders_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial)
-);
+)
+ WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
 CREATE TABLE postings (
   txn_id TEXT NOT NULL,
@@ -358,7 +585,8 @@ CREATE TABLE station_balances (
   CONSTRAINT ck_station_balances_reserved CHECK (reserved_fen BETWEEN 0 AND 10000000000000),
   CONSTRAINT ck_station_balances_receivable CHECK (receivable_fen BETWEEN 0 AND 10000000000000),
   CONSTRAINT fk_station_balances_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
-);
+)
+ WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE station_services (
   institution_code TEXT NOT NULL,
@@ -409,7 +637,8 @@ CREATE TABLE attempts (
   CONSTRAINT ck_attempts_number CHECK (attempt >= 1),
   CONSTRAINT ck_attempts_times CHECK (claimed_at <= send_by AND send_by <= call_deadline),
   CONSTRAINT fk_attempts_order_serial FOREIGN KEY(order_serial) REFERENCES orders (order_serial)
-);
+)
+ WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
 CREATE TABLE bindings (
   keyid TEXT NOT NULL,
@@ -425,27 +654,6 @@ CREATE TABLE bindings (
   CONSTRAINT fk_bindings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
 );
 
-CREATE TABLE evidence (
-  evidence_id TEXT NOT NULL,
-  gateway_serial TEXT NOT NULL,
-  order_serial TEXT NOT NULL,
-  record_id TEXT,
-  source TEXT NOT NULL,
-  event TEXT NOT NULL,
-  effect TEXT NOT NULL,
-  waiting BIGINT NOT NULL,
-  biller_serial TEXT,
-  paid_fen BIGINT,
-  biller_date TEXT,
-  resp_code TEXT,
-  cause TEXT,
-  created_at BIGINT NOT NULL,
-  CONSTRAINT pk_evidence PRIMARY KEY (evidence_id),
-  CONSTRAINT ck_evidence_waiting_flag CHECK (waiting BETWEEN 0 AND 1),
-  CONSTRAINT fk_evidence_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial),
-  CONSTRAINT fk_evidence_order_serial FOREIGN KEY(order_serial) REFERENCES orders (order_serial)
-);
-
 CREATE TABLE trainings (
   institution_code TEXT NOT NULL,
   operator_id TEXT NOT NULL,
@@ -456,6 +664,20 @@ CREATE TABLE trainings (
   CONSTRAINT ck_trainings_valid CHECK (valid_from < valid_until),
   CONSTRAINT fk_trainings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
 );
+
+CREATE UNIQUE INDEX uq_archive_attempts_order ON archive_attempts (order_serial, attempt);
+
+CREATE INDEX ix_archive_evidence_payment ON archive_evidence (gateway_serial);
+
+CREATE INDEX ix_archive_orders_payment ON archive_orders (gateway_serial);
+
+CREATE UNIQUE INDEX uq_archive_postings_chain ON archive_postings (owner, seq) WHERE seq IS NOT NULL;
+
+CREATE INDEX ix_archive_records_payment ON archive_records (gateway_serial) WHERE gateway_serial IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_archive_records_place ON archive_records (day, position);
+
+CREATE INDEX ix_archive_transactions_payment ON archive_transactions (gateway_serial);
 
 CREATE INDEX ix_breaks_payment ON breaks (gateway_serial) WHERE gateway_serial IS NOT NULL;
 
@@ -489,6 +711,8 @@ CREATE INDEX ix_tariffs_service ON tariffs (service, effective_from);
 
 CREATE INDEX ix_transactions_payment ON transactions (gateway_serial) WHERE gateway_serial IS NOT NULL;
 
+CREATE INDEX ix_evidence_payment ON evidence (gateway_serial);
+
 CREATE INDEX ix_orders_ask ON orders (ask_at, order_serial) WHERE state IN ('SENT', 'UNKNOWN') AND in_flight = 0;
 
 CREATE INDEX ix_orders_expiry ON orders (send_before) WHERE state = 'READY';
@@ -509,36 +733,104 @@ CREATE UNIQUE INDEX uq_orders_partner_serial ON orders (biller, partner_serial);
 
 CREATE UNIQUE INDEX uq_postings_chain ON postings (owner, seq) WHERE seq IS NOT NULL;
 
+CREATE UNIQUE INDEX uq_vouchers_transaction ON vouchers (txn_id);
+
 CREATE UNIQUE INDEX uq_attempts_order ON attempts (order_serial, attempt);
 
 CREATE UNIQUE INDEX uq_bindings_keyid ON bindings (keyid) WHERE unbound_at IS NULL;
-
-CREATE INDEX ix_evidence_payment ON evidence (gateway_serial);
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
 END $$;
 
-CREATE TRIGGER transactions_no_delete BEFORE DELETE ON transactions FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE FUNCTION payments_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM archive_payments a WHERE a.gateway_serial = OLD.gateway_serial AND a.kind IS NOT DISTINCT FROM OLD.kind AND a.state IS NOT DISTINCT FROM OLD.state AND a.version IS NOT DISTINCT FROM OLD.version AND a.institution_code IS NOT DISTINCT FROM OLD.institution_code AND a.terminal_id IS NOT DISTINCT FROM OLD.terminal_id AND a.operator_id IS NOT DISTINCT FROM OLD.operator_id AND a.terminal_trace IS NOT DISTINCT FROM OLD.terminal_trace AND a.idempotency_key IS NOT DISTINCT FROM OLD.idempotency_key AND a.service IS NOT DISTINCT FROM OLD.service AND a.biller IS NOT DISTINCT FROM OLD.biller AND a.biller_account IS NOT DISTINCT FROM OLD.biller_account AND a.amount_fen IS NOT DISTINCT FROM OLD.amount_fen AND a.fee_fen IS NOT DISTINCT FROM OLD.fee_fen AND a.paid_fen IS NOT DISTINCT FROM OLD.paid_fen AND a.account_date IS NOT DISTINCT FROM OLD.account_date AND a.settle_date IS NOT DISTINCT FROM OLD.settle_date AND a.biller_date IS NOT DISTINCT FROM OLD.biller_date AND a.accepted_at IS NOT DISTINCT FROM OLD.accepted_at AND a.send_before IS NOT DISTINCT FROM OLD.send_before AND a.final_at IS NOT DISTINCT FROM OLD.final_at AND a.biller_serial IS NOT DISTINCT FROM OLD.biller_serial AND a.reason IS NOT DISTINCT FROM OLD.reason AND a.resp_code IS NOT DISTINCT FROM OLD.resp_code AND a.in_doubt_since IS NOT DISTINCT FROM OLD.in_doubt_since AND a.tariff_version IS NOT DISTINCT FROM OLD.tariff_version AND a.commission_version IS NOT DISTINCT FROM OLD.commission_version AND a.confirmed_repeat IS NOT DISTINCT FROM OLD.confirmed_repeat AND a.confirmed_beside IS NOT DISTINCT FROM OLD.confirmed_beside AND a.query_token IS NOT DISTINCT FROM OLD.query_token AND a.params IS NOT DISTINCT FROM OLD.params AND a.cash_received_fen IS NOT DISTINCT FROM OLD.cash_received_fen AND a.cancels IS NOT DISTINCT FROM OLD.cancels AND a.write_data IS NOT DISTINCT FROM OLD.write_data AND a.purchase_count IS NOT DISTINCT FROM OLD.purchase_count AND a.trace_id IS NOT DISTINCT FROM OLD.trace_id) THEN
+    RETURN OLD;
+  END IF;
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER payments_no_delete BEFORE DELETE ON payments FOR EACH ROW EXECUTE FUNCTION payments_may_leave();
+
+CREATE TRIGGER payments_no_truncate BEFORE TRUNCATE ON payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE FUNCTION orders_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM archive_orders a WHERE a.order_serial = OLD.order_serial AND a.gateway_serial IS NOT DISTINCT FROM OLD.gateway_serial AND a.kind IS NOT DISTINCT FROM OLD.kind AND a.state IS NOT DISTINCT FROM OLD.state AND a.version IS NOT DISTINCT FROM OLD.version AND a.biller IS NOT DISTINCT FROM OLD.biller AND a.biller_account IS NOT DISTINCT FROM OLD.biller_account AND a.partner_serial IS NOT DISTINCT FROM OLD.partner_serial AND a.original_serial IS NOT DISTINCT FROM OLD.original_serial AND a.from_state IS NOT DISTINCT FROM OLD.from_state AND a.in_flight IS NOT DISTINCT FROM OLD.in_flight AND a.attempts IS NOT DISTINCT FROM OLD.attempts AND a.created_at IS NOT DISTINCT FROM OLD.created_at AND a.send_before IS NOT DISTINCT FROM OLD.send_before AND a.send_by IS NOT DISTINCT FROM OLD.send_by AND a.call_deadline IS NOT DISTINCT FROM OLD.call_deadline AND a.next_try_at IS NOT DISTINCT FROM OLD.next_try_at AND a.ask_at IS NOT DISTINCT FROM OLD.ask_at AND a.result_due_at IS NOT DISTINCT FROM OLD.result_due_at AND a.rung IS NOT DISTINCT FROM OLD.rung AND a.asks IS NOT DISTINCT FROM OLD.asks AND a.hold IS NOT DISTINCT FROM OLD.hold AND a.biller_serial IS NOT DISTINCT FROM OLD.biller_serial AND a.reason IS NOT DISTINCT FROM OLD.reason AND a.resp_code IS NOT DISTINCT FROM OLD.resp_code AND a.voided_by IS NOT DISTINCT FROM OLD.voided_by AND a.note IS NOT DISTINCT FROM OLD.note AND a.ended_at IS NOT DISTINCT FROM OLD.ended_at) THEN
+    RETURN OLD;
+  END IF;
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER orders_no_delete BEFORE DELETE ON orders FOR EACH ROW EXECUTE FUNCTION orders_may_leave();
+
+CREATE TRIGGER orders_no_truncate BEFORE TRUNCATE ON orders FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE FUNCTION attempts_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM archive_attempts a WHERE a.attempt_id = OLD.attempt_id AND a.order_serial IS NOT DISTINCT FROM OLD.order_serial AND a.attempt IS NOT DISTINCT FROM OLD.attempt AND a.worker IS NOT DISTINCT FROM OLD.worker AND a.claimed_at IS NOT DISTINCT FROM OLD.claimed_at AND a.send_by IS NOT DISTINCT FROM OLD.send_by AND a.call_deadline IS NOT DISTINCT FROM OLD.call_deadline AND a.ended_at IS NOT DISTINCT FROM OLD.ended_at AND a.outcome IS NOT DISTINCT FROM OLD.outcome AND a.resp_code IS NOT DISTINCT FROM OLD.resp_code AND a.cause IS NOT DISTINCT FROM OLD.cause) THEN
+    RETURN OLD;
+  END IF;
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER attempts_no_delete BEFORE DELETE ON attempts FOR EACH ROW EXECUTE FUNCTION attempts_may_leave();
+
+CREATE TRIGGER attempts_no_truncate BEFORE TRUNCATE ON attempts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE FUNCTION transactions_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM archive_transactions a WHERE a.txn_id = OLD.txn_id AND a.recipe IS NOT DISTINCT FROM OLD.recipe AND a.gateway_serial IS NOT DISTINCT FROM OLD.gateway_serial AND a.order_serial IS NOT DISTINCT FROM OLD.order_serial AND a.posting_date IS NOT DISTINCT FROM OLD.posting_date AND a.account_date IS NOT DISTINCT FROM OLD.account_date AND a.settle_date IS NOT DISTINCT FROM OLD.settle_date AND a.cause IS NOT DISTINCT FROM OLD.cause AND a.cause_id IS NOT DISTINCT FROM OLD.cause_id AND a.created_at IS NOT DISTINCT FROM OLD.created_at) THEN
+    RETURN OLD;
+  END IF;
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER transactions_no_delete BEFORE DELETE ON transactions FOR EACH ROW EXECUTE FUNCTION transactions_may_leave();
 
 CREATE TRIGGER transactions_no_truncate BEFORE TRUNCATE ON transactions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER transactions_no_update BEFORE UPDATE ON transactions FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER postings_no_delete BEFORE DELETE ON postings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE FUNCTION postings_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM archive_postings a WHERE a.txn_id = OLD.txn_id AND a.leg = OLD.leg AND a.recipe IS NOT DISTINCT FROM OLD.recipe AND a.account IS NOT DISTINCT FROM OLD.account AND a.owner IS NOT DISTINCT FROM OLD.owner AND a.amount_fen IS NOT DISTINCT FROM OLD.amount_fen AND a.balance_after IS NOT DISTINCT FROM OLD.balance_after AND a.seq IS NOT DISTINCT FROM OLD.seq) THEN
+    RETURN OLD;
+  END IF;
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER postings_no_delete BEFORE DELETE ON postings FOR EACH ROW EXECUTE FUNCTION postings_may_leave();
 
 CREATE TRIGGER postings_no_truncate BEFORE TRUNCATE ON postings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER postings_no_update BEFORE UPDATE ON postings FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE FUNCTION evidence_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM archive_evidence a WHERE a.evidence_id = OLD.evidence_id AND a.gateway_serial IS NOT DISTINCT FROM OLD.gateway_serial AND a.order_serial IS NOT DISTINCT FROM OLD.order_serial AND a.record_id IS NOT DISTINCT FROM OLD.record_id AND a.source IS NOT DISTINCT FROM OLD.source AND a.event IS NOT DISTINCT FROM OLD.event AND a.effect IS NOT DISTINCT FROM OLD.effect AND a.waiting IS NOT DISTINCT FROM OLD.waiting AND a.biller_serial IS NOT DISTINCT FROM OLD.biller_serial AND a.paid_fen IS NOT DISTINCT FROM OLD.paid_fen AND a.biller_date IS NOT DISTINCT FROM OLD.biller_date AND a.resp_code IS NOT DISTINCT FROM OLD.resp_code AND a.cause IS NOT DISTINCT FROM OLD.cause AND a.created_at IS NOT DISTINCT FROM OLD.created_at) THEN
+    RETURN OLD;
+  END IF;
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence FOR EACH ROW EXECUTE FUNCTION evidence_may_leave();
 
 CREATE TRIGGER evidence_no_truncate BEFORE TRUNCATE ON evidence FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER evidence_no_update BEFORE UPDATE OF evidence_id, gateway_serial, order_serial, record_id, source, event, effect, biller_serial, paid_fen, biller_date, resp_code, cause, created_at ON evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER records_no_delete BEFORE DELETE ON records FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE FUNCTION records_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM archive_records a WHERE a.record_id = OLD.record_id AND a.kind IS NOT DISTINCT FROM OLD.kind AND a.received_at IS NOT DISTINCT FROM OLD.received_at AND a.institution_code IS NOT DISTINCT FROM OLD.institution_code AND a.gateway_serial IS NOT DISTINCT FROM OLD.gateway_serial AND a.keyid IS NOT DISTINCT FROM OLD.keyid AND a.base IS NOT DISTINCT FROM OLD.base AND a.signature IS NOT DISTINCT FROM OLD.signature AND a.body IS NOT DISTINCT FROM OLD.body AND a.leaf IS NOT DISTINCT FROM OLD.leaf AND a.day IS NOT DISTINCT FROM OLD.day AND a.position IS NOT DISTINCT FROM OLD.position AND a.chain IS NOT DISTINCT FROM OLD.chain) THEN
+    RETURN OLD;
+  END IF;
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER records_no_delete BEFORE DELETE ON records FOR EACH ROW EXECUTE FUNCTION records_may_leave();
 
 CREATE TRIGGER records_no_truncate BEFORE TRUNCATE ON records FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -549,6 +841,38 @@ CREATE TRIGGER records_set_once BEFORE UPDATE OF day, position, chain ON records
 CREATE TRIGGER idempotency_keys_no_delete BEFORE DELETE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER idempotency_keys_no_truncate BEFORE TRUNCATE ON idempotency_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_payments_no_change BEFORE UPDATE OR DELETE ON archive_payments FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_payments_no_truncate BEFORE TRUNCATE ON archive_payments FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_orders_no_change BEFORE UPDATE OR DELETE ON archive_orders FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_orders_no_truncate BEFORE TRUNCATE ON archive_orders FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_attempts_no_change BEFORE UPDATE OR DELETE ON archive_attempts FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_attempts_no_truncate BEFORE TRUNCATE ON archive_attempts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_transactions_no_change BEFORE UPDATE OR DELETE ON archive_transactions FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_transactions_no_truncate BEFORE TRUNCATE ON archive_transactions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_postings_no_change BEFORE UPDATE OR DELETE ON archive_postings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_postings_no_truncate BEFORE TRUNCATE ON archive_postings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_records_no_change BEFORE UPDATE OR DELETE ON archive_records FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_records_no_truncate BEFORE TRUNCATE ON archive_records FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_evidence_no_change BEFORE UPDATE OR DELETE ON archive_evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_evidence_no_truncate BEFORE TRUNCATE ON archive_evidence FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_outbox_no_change BEFORE UPDATE OR DELETE ON archive_outbox FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER archive_outbox_no_truncate BEFORE TRUNCATE ON archive_outbox FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE FUNCTION refuse_unseen_rival() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -10,6 +10,214 @@ CREATE TABLE alarms (
 )
  STRICT;
 
+CREATE TABLE allowances (
+  biller TEXT NOT NULL,
+  share TEXT NOT NULL,
+  worker TEXT NOT NULL,
+  concurrency INTEGER NOT NULL,
+  rate_per_s INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  closed_until INTEGER NOT NULL,
+  CONSTRAINT pk_allowances PRIMARY KEY (biller, share, worker),
+  CONSTRAINT ck_allowances_share CHECK (share = 'calls' OR share = 'questions'),
+  CONSTRAINT ck_allowances_amounts CHECK (concurrency >= 0 AND rate_per_s >= 0)
+)
+ STRICT;
+
+CREATE TABLE archive_attempts (
+  attempt_id TEXT NOT NULL,
+  order_serial TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  worker TEXT NOT NULL,
+  claimed_at INTEGER NOT NULL,
+  send_by INTEGER NOT NULL,
+  call_deadline INTEGER NOT NULL,
+  ended_at INTEGER,
+  outcome TEXT,
+  resp_code TEXT,
+  cause TEXT,
+  CONSTRAINT pk_archive_attempts PRIMARY KEY (attempt_id),
+  CONSTRAINT ck_archive_attempts_number CHECK (attempt >= 1),
+  CONSTRAINT ck_archive_attempts_times CHECK (claimed_at <= send_by AND send_by <= call_deadline)
+)
+ STRICT;
+
+CREATE TABLE archive_evidence (
+  evidence_id TEXT NOT NULL,
+  gateway_serial TEXT NOT NULL,
+  order_serial TEXT NOT NULL,
+  record_id TEXT,
+  source TEXT NOT NULL,
+  event TEXT NOT NULL,
+  effect TEXT NOT NULL,
+  waiting INTEGER NOT NULL,
+  biller_serial TEXT,
+  paid_fen INTEGER,
+  biller_date TEXT,
+  resp_code TEXT,
+  cause TEXT,
+  created_at INTEGER NOT NULL,
+  CONSTRAINT pk_archive_evidence PRIMARY KEY (evidence_id),
+  CONSTRAINT ck_archive_evidence_waiting_flag CHECK (waiting BETWEEN 0 AND 1)
+)
+ STRICT;
+
+CREATE TABLE archive_orders (
+  order_serial TEXT NOT NULL,
+  gateway_serial TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  biller TEXT NOT NULL,
+  biller_account TEXT NOT NULL,
+  partner_serial TEXT NOT NULL,
+  original_serial TEXT,
+  from_state TEXT,
+  in_flight INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  send_before INTEGER NOT NULL,
+  send_by INTEGER,
+  call_deadline INTEGER,
+  next_try_at INTEGER,
+  ask_at INTEGER,
+  result_due_at INTEGER,
+  rung INTEGER NOT NULL,
+  asks INTEGER NOT NULL,
+  hold INTEGER NOT NULL,
+  biller_serial TEXT,
+  reason TEXT,
+  resp_code TEXT,
+  voided_by TEXT,
+  note TEXT,
+  ended_at INTEGER,
+  CONSTRAINT pk_archive_orders PRIMARY KEY (order_serial),
+  CONSTRAINT ck_archive_orders_in_flight_flag CHECK (in_flight BETWEEN 0 AND 1),
+  CONSTRAINT ck_archive_orders_hold_flag CHECK (hold BETWEEN 0 AND 1),
+  CONSTRAINT ck_archive_orders_kind CHECK (kind = 'PAY' OR kind = 'REVERSE' OR kind = 'CANCEL' OR kind = 'REFUND' OR kind = 'WRITE_CONFIRM' OR kind = 'DEBIT' OR kind = 'PAYOUT'),
+  CONSTRAINT ck_archive_orders_state CHECK (state = 'READY' OR state = 'SENT' OR state = 'DONE' OR state = 'REFUSED' OR state = 'UNKNOWN' OR state = 'VOID'),
+  CONSTRAINT ck_archive_orders_attempts CHECK (attempts >= 0)
+)
+ STRICT;
+
+CREATE TABLE archive_outbox (
+  message_id TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  "key" TEXT NOT NULL,
+  payload BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  published_at INTEGER,
+  CONSTRAINT pk_archive_outbox PRIMARY KEY (message_id)
+)
+ STRICT;
+
+CREATE TABLE archive_payments (
+  gateway_serial TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  institution_code TEXT NOT NULL,
+  terminal_id TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  terminal_trace TEXT NOT NULL,
+  idempotency_key TEXT NOT NULL,
+  service TEXT NOT NULL,
+  biller TEXT NOT NULL,
+  biller_account TEXT NOT NULL,
+  amount_fen INTEGER NOT NULL,
+  fee_fen INTEGER NOT NULL,
+  paid_fen INTEGER,
+  account_date TEXT NOT NULL,
+  settle_date TEXT NOT NULL,
+  biller_date TEXT,
+  accepted_at INTEGER NOT NULL,
+  send_before INTEGER NOT NULL,
+  final_at INTEGER,
+  biller_serial TEXT,
+  reason TEXT,
+  resp_code TEXT,
+  in_doubt_since INTEGER,
+  tariff_version TEXT NOT NULL,
+  commission_version TEXT NOT NULL,
+  confirmed_repeat INTEGER NOT NULL,
+  confirmed_beside TEXT,
+  query_token TEXT,
+  params TEXT NOT NULL,
+  cash_received_fen INTEGER,
+  cancels TEXT,
+  write_data TEXT,
+  purchase_count INTEGER,
+  trace_id TEXT NOT NULL,
+  CONSTRAINT pk_archive_payments PRIMARY KEY (gateway_serial),
+  CONSTRAINT ck_archive_payments_confirmed_repeat_flag CHECK (confirmed_repeat BETWEEN 0 AND 1),
+  CONSTRAINT ck_archive_payments_kind CHECK (kind = 'PAY' OR kind = 'DEBIT' OR kind = 'REFUND'),
+  CONSTRAINT ck_archive_payments_state CHECK (state = 'RESERVED' OR state = 'SENT' OR state = 'SUCCESS' OR state = 'FAILED' OR state = 'UNKNOWN' OR state = 'REVERSING' OR state = 'REVERSED' OR state = 'CANCELLING' OR state = 'CANCELLED' OR state = 'PAID_WAIT_WRITE' OR state = 'WRITTEN' OR state = 'WRITE_FAILED'),
+  CONSTRAINT ck_archive_payments_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_archive_payments_fee CHECK (fee_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_archive_payments_paid CHECK (paid_fen BETWEEN 0 AND 10000000000000)
+)
+ STRICT;
+
+CREATE TABLE archive_postings (
+  txn_id TEXT NOT NULL,
+  leg INTEGER NOT NULL,
+  recipe TEXT NOT NULL,
+  account TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  amount_fen INTEGER NOT NULL,
+  balance_after INTEGER,
+  seq INTEGER,
+  CONSTRAINT pk_archive_postings PRIMARY KEY (txn_id, leg),
+  CONSTRAINT ck_archive_postings_leg CHECK (leg >= 0),
+  CONSTRAINT ck_archive_postings_amount CHECK (amount_fen BETWEEN -10000000000000 AND 10000000000000)
+)
+ STRICT;
+
+CREATE TABLE archive_records (
+  record_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  received_at INTEGER NOT NULL,
+  institution_code TEXT,
+  gateway_serial TEXT,
+  keyid TEXT,
+  base BLOB NOT NULL,
+  signature BLOB NOT NULL,
+  body BLOB NOT NULL,
+  leaf BLOB NOT NULL,
+  day TEXT,
+  position INTEGER,
+  chain BLOB,
+  CONSTRAINT pk_archive_records PRIMARY KEY (record_id),
+  CONSTRAINT ck_archive_records_sealed CHECK ((day IS NULL) = (position IS NULL) AND (day IS NULL) = (chain IS NULL))
+)
+ STRICT;
+
+CREATE TABLE archive_totals (
+  month TEXT NOT NULL,
+  account TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  amount_fen INTEGER NOT NULL,
+  legs INTEGER NOT NULL,
+  CONSTRAINT pk_archive_totals PRIMARY KEY (month, account, owner),
+  CONSTRAINT ck_archive_totals_legs CHECK (legs > 0)
+)
+ STRICT;
+
+CREATE TABLE archive_transactions (
+  txn_id TEXT NOT NULL,
+  recipe TEXT NOT NULL,
+  gateway_serial TEXT,
+  order_serial TEXT,
+  posting_date TEXT NOT NULL,
+  account_date TEXT,
+  settle_date TEXT,
+  cause TEXT NOT NULL,
+  cause_id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  CONSTRAINT pk_archive_transactions PRIMARY KEY (txn_id)
+)
+ STRICT;
+
 CREATE TABLE breaks (
   break_id TEXT NOT NULL,
   code TEXT NOT NULL,
@@ -283,6 +491,27 @@ CREATE TABLE authorizations (
 )
  STRICT;
 
+CREATE TABLE evidence (
+  evidence_id TEXT NOT NULL,
+  gateway_serial TEXT NOT NULL,
+  order_serial TEXT NOT NULL,
+  record_id TEXT,
+  source TEXT NOT NULL,
+  event TEXT NOT NULL,
+  effect TEXT NOT NULL,
+  waiting INTEGER NOT NULL,
+  biller_serial TEXT,
+  paid_fen INTEGER,
+  biller_date TEXT,
+  resp_code TEXT,
+  cause TEXT,
+  created_at INTEGER NOT NULL,
+  CONSTRAINT pk_evidence PRIMARY KEY (evidence_id),
+  CONSTRAINT ck_evidence_waiting_flag CHECK (waiting BETWEEN 0 AND 1),
+  CONSTRAINT fk_evidence_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial)
+)
+ STRICT;
+
 CREATE TABLE operators (
   institution_code TEXT NOT NULL,
   operator_id TEXT NOT NULL,
@@ -455,28 +684,6 @@ CREATE TABLE bindings (
 )
  STRICT;
 
-CREATE TABLE evidence (
-  evidence_id TEXT NOT NULL,
-  gateway_serial TEXT NOT NULL,
-  order_serial TEXT NOT NULL,
-  record_id TEXT,
-  source TEXT NOT NULL,
-  event TEXT NOT NULL,
-  effect TEXT NOT NULL,
-  waiting INTEGER NOT NULL,
-  biller_serial TEXT,
-  paid_fen INTEGER,
-  biller_date TEXT,
-  resp_code TEXT,
-  cause TEXT,
-  created_at INTEGER NOT NULL,
-  CONSTRAINT pk_evidence PRIMARY KEY (evidence_id),
-  CONSTRAINT ck_evidence_waiting_flag CHECK (waiting BETWEEN 0 AND 1),
-  CONSTRAINT fk_evidence_gateway_serial FOREIGN KEY(gateway_serial) REFERENCES payments (gateway_serial),
-  CONSTRAINT fk_evidence_order_serial FOREIGN KEY(order_serial) REFERENCES orders (order_serial)
-)
- STRICT;
-
 CREATE TABLE trainings (
   institution_code TEXT NOT NULL,
   operator_id TEXT NOT NULL,
@@ -488,6 +695,20 @@ CREATE TABLE trainings (
   CONSTRAINT fk_trainings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
 )
  STRICT;
+
+CREATE UNIQUE INDEX uq_archive_attempts_order ON archive_attempts (order_serial, attempt);
+
+CREATE INDEX ix_archive_evidence_payment ON archive_evidence (gateway_serial);
+
+CREATE INDEX ix_archive_orders_payment ON archive_orders (gateway_serial);
+
+CREATE UNIQUE INDEX uq_archive_postings_chain ON archive_postings (owner, seq) WHERE seq IS NOT NULL;
+
+CREATE INDEX ix_archive_records_payment ON archive_records (gateway_serial) WHERE gateway_serial IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_archive_records_place ON archive_records (day, position);
+
+CREATE INDEX ix_archive_transactions_payment ON archive_transactions (gateway_serial);
 
 CREATE INDEX ix_breaks_payment ON breaks (gateway_serial) WHERE gateway_serial IS NOT NULL;
 
@@ -521,6 +742,8 @@ CREATE INDEX ix_tariffs_service ON tariffs (service, effective_from);
 
 CREATE INDEX ix_transactions_payment ON transactions (gateway_serial) WHERE gateway_serial IS NOT NULL;
 
+CREATE INDEX ix_evidence_payment ON evidence (gateway_serial);
+
 CREATE INDEX ix_orders_ask ON orders (ask_at, order_serial) WHERE (state = 'SENT' OR state = 'UNKNOWN') AND in_flight = 0;
 
 CREATE INDEX ix_orders_expiry ON orders (send_before) WHERE state = 'READY';
@@ -541,28 +764,66 @@ CREATE UNIQUE INDEX uq_orders_partner_serial ON orders (biller, partner_serial);
 
 CREATE UNIQUE INDEX uq_postings_chain ON postings (owner, seq) WHERE seq IS NOT NULL;
 
+CREATE UNIQUE INDEX uq_vouchers_transaction ON vouchers (txn_id);
+
 CREATE UNIQUE INDEX uq_attempts_order ON attempts (order_serial, attempt);
 
 CREATE UNIQUE INDEX uq_bindings_keyid ON bindings (keyid) WHERE unbound_at IS NULL;
 
-CREATE INDEX ix_evidence_payment ON evidence (gateway_serial);
+CREATE TRIGGER payments_no_delete BEFORE DELETE ON payments WHEN NOT EXISTS (SELECT 1 FROM archive_payments a WHERE a.gateway_serial = OLD.gateway_serial AND a.kind IS OLD.kind AND a.state IS OLD.state AND a.version IS OLD.version AND a.institution_code IS OLD.institution_code AND a.terminal_id IS OLD.terminal_id AND a.operator_id IS OLD.operator_id AND a.terminal_trace IS OLD.terminal_trace AND a.idempotency_key IS OLD.idempotency_key AND a.service IS OLD.service AND a.biller IS OLD.biller AND a.biller_account IS OLD.biller_account AND a.amount_fen IS OLD.amount_fen AND a.fee_fen IS OLD.fee_fen AND a.paid_fen IS OLD.paid_fen AND a.account_date IS OLD.account_date AND a.settle_date IS OLD.settle_date AND a.biller_date IS OLD.biller_date AND a.accepted_at IS OLD.accepted_at AND a.send_before IS OLD.send_before AND a.final_at IS OLD.final_at AND a.biller_serial IS OLD.biller_serial AND a.reason IS OLD.reason AND a.resp_code IS OLD.resp_code AND a.in_doubt_since IS OLD.in_doubt_since AND a.tariff_version IS OLD.tariff_version AND a.commission_version IS OLD.commission_version AND a.confirmed_repeat IS OLD.confirmed_repeat AND a.confirmed_beside IS OLD.confirmed_beside AND a.query_token IS OLD.query_token AND a.params IS OLD.params AND a.cash_received_fen IS OLD.cash_received_fen AND a.cancels IS OLD.cancels AND a.write_data IS OLD.write_data AND a.purchase_count IS OLD.purchase_count AND a.trace_id IS OLD.trace_id) BEGIN SELECT RAISE(ABORT, 'payments is append-only'); END;
 
-CREATE TRIGGER transactions_no_delete BEFORE DELETE ON transactions BEGIN SELECT RAISE(ABORT, 'transactions is append-only'); END;
+CREATE TRIGGER orders_no_delete BEFORE DELETE ON orders WHEN NOT EXISTS (SELECT 1 FROM archive_orders a WHERE a.order_serial = OLD.order_serial AND a.gateway_serial IS OLD.gateway_serial AND a.kind IS OLD.kind AND a.state IS OLD.state AND a.version IS OLD.version AND a.biller IS OLD.biller AND a.biller_account IS OLD.biller_account AND a.partner_serial IS OLD.partner_serial AND a.original_serial IS OLD.original_serial AND a.from_state IS OLD.from_state AND a.in_flight IS OLD.in_flight AND a.attempts IS OLD.attempts AND a.created_at IS OLD.created_at AND a.send_before IS OLD.send_before AND a.send_by IS OLD.send_by AND a.call_deadline IS OLD.call_deadline AND a.next_try_at IS OLD.next_try_at AND a.ask_at IS OLD.ask_at AND a.result_due_at IS OLD.result_due_at AND a.rung IS OLD.rung AND a.asks IS OLD.asks AND a.hold IS OLD.hold AND a.biller_serial IS OLD.biller_serial AND a.reason IS OLD.reason AND a.resp_code IS OLD.resp_code AND a.voided_by IS OLD.voided_by AND a.note IS OLD.note AND a.ended_at IS OLD.ended_at) BEGIN SELECT RAISE(ABORT, 'orders is append-only'); END;
+
+CREATE TRIGGER attempts_no_delete BEFORE DELETE ON attempts WHEN NOT EXISTS (SELECT 1 FROM archive_attempts a WHERE a.attempt_id = OLD.attempt_id AND a.order_serial IS OLD.order_serial AND a.attempt IS OLD.attempt AND a.worker IS OLD.worker AND a.claimed_at IS OLD.claimed_at AND a.send_by IS OLD.send_by AND a.call_deadline IS OLD.call_deadline AND a.ended_at IS OLD.ended_at AND a.outcome IS OLD.outcome AND a.resp_code IS OLD.resp_code AND a.cause IS OLD.cause) BEGIN SELECT RAISE(ABORT, 'attempts is append-only'); END;
+
+CREATE TRIGGER transactions_no_delete BEFORE DELETE ON transactions WHEN NOT EXISTS (SELECT 1 FROM archive_transactions a WHERE a.txn_id = OLD.txn_id AND a.recipe IS OLD.recipe AND a.gateway_serial IS OLD.gateway_serial AND a.order_serial IS OLD.order_serial AND a.posting_date IS OLD.posting_date AND a.account_date IS OLD.account_date AND a.settle_date IS OLD.settle_date AND a.cause IS OLD.cause AND a.cause_id IS OLD.cause_id AND a.created_at IS OLD.created_at) BEGIN SELECT RAISE(ABORT, 'transactions is append-only'); END;
 
 CREATE TRIGGER transactions_no_update BEFORE UPDATE ON transactions BEGIN SELECT RAISE(ABORT, 'transactions is append-only'); END;
 
-CREATE TRIGGER postings_no_delete BEFORE DELETE ON postings BEGIN SELECT RAISE(ABORT, 'postings is append-only'); END;
+CREATE TRIGGER postings_no_delete BEFORE DELETE ON postings WHEN NOT EXISTS (SELECT 1 FROM archive_postings a WHERE a.txn_id = OLD.txn_id AND a.leg = OLD.leg AND a.recipe IS OLD.recipe AND a.account IS OLD.account AND a.owner IS OLD.owner AND a.amount_fen IS OLD.amount_fen AND a.balance_after IS OLD.balance_after AND a.seq IS OLD.seq) BEGIN SELECT RAISE(ABORT, 'postings is append-only'); END;
 
 CREATE TRIGGER postings_no_update BEFORE UPDATE ON postings BEGIN SELECT RAISE(ABORT, 'postings is append-only'); END;
 
-CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence WHEN NOT EXISTS (SELECT 1 FROM archive_evidence a WHERE a.evidence_id = OLD.evidence_id AND a.gateway_serial IS OLD.gateway_serial AND a.order_serial IS OLD.order_serial AND a.record_id IS OLD.record_id AND a.source IS OLD.source AND a.event IS OLD.event AND a.effect IS OLD.effect AND a.waiting IS OLD.waiting AND a.biller_serial IS OLD.biller_serial AND a.paid_fen IS OLD.paid_fen AND a.biller_date IS OLD.biller_date AND a.resp_code IS OLD.resp_code AND a.cause IS OLD.cause AND a.created_at IS OLD.created_at) BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
 
 CREATE TRIGGER evidence_no_update BEFORE UPDATE OF evidence_id, gateway_serial, order_serial, record_id, source, event, effect, biller_serial, paid_fen, biller_date, resp_code, cause, created_at ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
 
-CREATE TRIGGER records_no_delete BEFORE DELETE ON records BEGIN SELECT RAISE(ABORT, 'records is append-only'); END;
+CREATE TRIGGER records_no_delete BEFORE DELETE ON records WHEN NOT EXISTS (SELECT 1 FROM archive_records a WHERE a.record_id = OLD.record_id AND a.kind IS OLD.kind AND a.received_at IS OLD.received_at AND a.institution_code IS OLD.institution_code AND a.gateway_serial IS OLD.gateway_serial AND a.keyid IS OLD.keyid AND a.base IS OLD.base AND a.signature IS OLD.signature AND a.body IS OLD.body AND a.leaf IS OLD.leaf AND a.day IS OLD.day AND a.position IS OLD.position AND a.chain IS OLD.chain) BEGIN SELECT RAISE(ABORT, 'records is append-only'); END;
 
 CREATE TRIGGER records_no_update BEFORE UPDATE OF record_id, kind, received_at, institution_code, gateway_serial, keyid, base, signature, body, leaf ON records BEGIN SELECT RAISE(ABORT, 'records is append-only'); END;
 
 CREATE TRIGGER records_set_once BEFORE UPDATE OF day, position, chain ON records WHEN OLD.day IS NOT NULL OR OLD.position IS NOT NULL OR OLD.chain IS NOT NULL BEGIN SELECT RAISE(ABORT, 'records is append-only'); END;
 
 CREATE TRIGGER idempotency_keys_no_delete BEFORE DELETE ON idempotency_keys BEGIN SELECT RAISE(ABORT, 'idempotency_keys is append-only'); END;
+
+CREATE TRIGGER archive_payments_no_delete BEFORE DELETE ON archive_payments BEGIN SELECT RAISE(ABORT, 'archive_payments never changes'); END;
+
+CREATE TRIGGER archive_payments_no_update BEFORE UPDATE ON archive_payments BEGIN SELECT RAISE(ABORT, 'archive_payments never changes'); END;
+
+CREATE TRIGGER archive_orders_no_delete BEFORE DELETE ON archive_orders BEGIN SELECT RAISE(ABORT, 'archive_orders never changes'); END;
+
+CREATE TRIGGER archive_orders_no_update BEFORE UPDATE ON archive_orders BEGIN SELECT RAISE(ABORT, 'archive_orders never changes'); END;
+
+CREATE TRIGGER archive_attempts_no_delete BEFORE DELETE ON archive_attempts BEGIN SELECT RAISE(ABORT, 'archive_attempts never changes'); END;
+
+CREATE TRIGGER archive_attempts_no_update BEFORE UPDATE ON archive_attempts BEGIN SELECT RAISE(ABORT, 'archive_attempts never changes'); END;
+
+CREATE TRIGGER archive_transactions_no_delete BEFORE DELETE ON archive_transactions BEGIN SELECT RAISE(ABORT, 'archive_transactions never changes'); END;
+
+CREATE TRIGGER archive_transactions_no_update BEFORE UPDATE ON archive_transactions BEGIN SELECT RAISE(ABORT, 'archive_transactions never changes'); END;
+
+CREATE TRIGGER archive_postings_no_delete BEFORE DELETE ON archive_postings BEGIN SELECT RAISE(ABORT, 'archive_postings never changes'); END;
+
+CREATE TRIGGER archive_postings_no_update BEFORE UPDATE ON archive_postings BEGIN SELECT RAISE(ABORT, 'archive_postings never changes'); END;
+
+CREATE TRIGGER archive_records_no_delete BEFORE DELETE ON archive_records BEGIN SELECT RAISE(ABORT, 'archive_records never changes'); END;
+
+CREATE TRIGGER archive_records_no_update BEFORE UPDATE ON archive_records BEGIN SELECT RAISE(ABORT, 'archive_records never changes'); END;
+
+CREATE TRIGGER archive_evidence_no_delete BEFORE DELETE ON archive_evidence BEGIN SELECT RAISE(ABORT, 'archive_evidence never changes'); END;
+
+CREATE TRIGGER archive_evidence_no_update BEFORE UPDATE ON archive_evidence BEGIN SELECT RAISE(ABORT, 'archive_evidence never changes'); END;
+
+CREATE TRIGGER archive_outbox_no_delete BEFORE DELETE ON archive_outbox BEGIN SELECT RAISE(ABORT, 'archive_outbox never changes'); END;
+
+CREATE TRIGGER archive_outbox_no_update BEFORE UPDATE ON archive_outbox BEGIN SELECT RAISE(ABORT, 'archive_outbox never changes'); END;

@@ -1,0 +1,49 @@
+"""Which process does what now: leases of jobs, and shares of what a biller takes."""
+
+from typing import ClassVar
+
+from gateway.core.rows.base import Row
+
+
+class Lease(Row, frozen=True, kw_only=True):
+    """Who does a job now, until when. fence: its epoch, one more with each change of owner; memo: what the job carries
+    on."""
+
+    TABLE: ClassVar[str] = "leases"
+    KEY: ClassVar[tuple[str, ...]] = ("name",)
+    MUTABLE: ClassVar[tuple[str, ...]] = ("owner", "until", "fence", "memo")
+    GUARD: ClassVar[tuple[str, ...]] = ("fence",)
+    name: str
+    owner: str
+    until: int
+    fence: int
+    memo: bytes | None = None
+
+
+class Allowance(Row, frozen=True, kw_only=True):
+    """How much of a biller one process may use until `expires_at`. share: `calls` or `questions`.
+
+    worker "" is the pool itself: it holds nothing, and whoever deals locks it first. concurrency: calls at once.
+    closed_until: its breaker lets nothing through before.
+    """
+
+    TABLE: ClassVar[str] = "allowances"
+    KEY: ClassVar[tuple[str, ...]] = ("biller", "share", "worker")
+    MUTABLE: ClassVar[tuple[str, ...]] = ("concurrency", "rate_per_s", "expires_at", "closed_until")
+    biller: str
+    share: str
+    worker: str
+    concurrency: int
+    rate_per_s: int
+    expires_at: int
+    closed_until: int = 0
+
+
+class Calling(Row, frozen=True, kw_only=True):
+    """Read only: how many orders one process has in flight at one biller, by the book."""
+
+    TABLE: ClassVar[str] = ""
+    KEY: ClassVar[tuple[str, ...]] = ("biller", "worker")
+    biller: str
+    worker: str
+    calls: int

@@ -1,0 +1,124 @@
+"""What is read from time to time for the people who watch: the book's ages, clocks, certificates, the disk."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from gateway.clock import BookClock
+from gateway.core.audited import AUDIT_AT, AUDIT_VIOLATIONS
+from gateway.core.views import DayView, PeekDay
+from gateway.metrics import Metrics
+from gateway.store.port import Snapshot, Store, StoreError
+
+WATCH_S = 15.0
+_IN_DOUBT = """
+SELECT o.biller, o.rung, p.in_doubt_since FROM orders o JOIN payments p ON p.gateway_serial = o.gateway_serial
+WHERE o.state = 'UNKNOWN' AND p.in_doubt_since IS NOT NULL ORDER BY o.order_serial
+"""
+_ALARMS = "SELECT kind, count(*) FROM alarms WHERE seen_at IS NULL GROUP BY kind ORDER BY kind"
+_UNSEALED = "SELECT min(received_at) FROM records WHERE day IS NULL"
+_OUTBOX = "SELECT min(created_at) FROM outbox WHERE published_at IS NULL"
+_UNCLAIMED = "SELECT min(next_try_at) FROM orders WHERE state = 'READY' AND hold = 0 AND next_try_at <= :now"
+_STATIONS = "SELECT min(not_after) FROM certificates WHERE role = 'station' AND state = 'ACTIVE'"
+_AUDITED = "SELECT name, value FROM settings WHERE name IN (:at, :violations)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What is watched. certificates: ends of our own, by role. folder: where this process writes.
+
+    raised(kind, count): called when alarms of a kind that nobody has looked at have grown in number.
+    failed: called when the book could not be read.
+    """
+
+    store: Store
+    clock: BookClock
+    certificates: Mapping[str, datetime]
+    folder: Path
+    raised: Callable[[str, int], None]
+    failed: Callable[[str, BaseException], None]
+
+
+class Watch:
+    """Looks at the book every WATCH_S seconds and sets the gauges that are not counted as things happen."""
+
+    def __init__(self, metrics: Metrics, watched: Watched) -> None:
+        self._metrics, self._watched = metrics, watched
+        self._alarms: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            await self.look()
+            await self._watched.clock.sleep(WATCH_S)
+
+    async def look(self) -> None:
+        """Set every gauge once; what the book cannot say now keeps its last value."""
+        watched = self._watched
+        self._look_around()
+        try:
+            await self.compare_clocks()
+            await watched.store.snapshot(self._read)
+        except StoreError as error:
+            watched.failed("watch", error)
+
+    def _look_around(self) -> None:
+        for role, not_after in self._watched.certificates.items():
+            self._metrics.certificate_ends.labels(role).set(not_after.timestamp())
+        disk = os.statvfs(self._watched.folder)
+        self._metrics.disk_free.set(disk.f_bavail / disk.f_blocks if disk.f_blocks else 0)
+
+    async def compare_clocks(self) -> None:
+        """The database's clock decides: what this machine's own is off by is told, and made good. Raises StoreError."""
+        clock = self._watched.clock.own
+        before = clock.now().timestamp()
+        day = await self._watched.store.look(PeekDay())
+        after = clock.now().timestamp()
+        if isinstance(day, DayView):
+            ahead = day.now / 1000 - after, day.now / 1000 - before
+            # The answer was made at some moment between the two.
+            skew = 0 if ahead[0] <= 0 <= ahead[1] else min(ahead, key=abs)
+            self._metrics.clock_skew.set(skew)
+            self._watched.clock.correct(skew)
+
+    async def _read(self, snapshot: Snapshot) -> None:
+        now = int(self._watched.clock.now().timestamp() * 1000)
+        found = [
+            (str(biller), int(rung), (now - int(since)) // 1000)
+            async for page in snapshot.rows(_IN_DOUBT)
+            for biller, rung, since in page
+        ]
+        self._metrics.set_in_doubt(found)
+        self._tell_alarms({str(kind): int(n) async for page in snapshot.rows(_ALARMS) for kind, n in page})
+        self._metrics.seal_lag.set(await _age_s(snapshot, _UNSEALED, now))
+        self._metrics.outbox_oldest.set(await _age_s(snapshot, _OUTBOX, now))
+        self._metrics.unclaimed_oldest.set(await _age_s(snapshot, _UNCLAIMED, now, {"now": now}))
+        ends = await _first(snapshot, _STATIONS)
+        if ends is not None:
+            self._metrics.certificate_ends.labels("station").set(ends / 1000)
+        names = {"at": AUDIT_AT, "violations": AUDIT_VIOLATIONS}
+        audited = {str(name): int(value) async for page in snapshot.rows(_AUDITED, names) for name, value in page}
+        if AUDIT_AT in audited:
+            self._metrics.audit_at.set(audited[AUDIT_AT] / 1000)
+            self._metrics.audit_violations.set(audited[AUDIT_VIOLATIONS])
+
+    def _tell_alarms(self, alarms: dict[str, int]) -> None:
+        risen = sorted(kind for kind, count in alarms.items() if count > self._alarms.get(kind, 0))
+        self._alarms = alarms
+        self._metrics.set_alarms(alarms)
+        for kind in risen:
+            self._watched.raised(kind, alarms[kind])
+
+
+async def _first(snapshot: Snapshot, sql: str, params: Mapping[str, int] | None = None) -> int | None:
+    async for page in snapshot.rows(sql, params):
+        for (value,) in page:
+            return None if value is None else int(value)
+    return None
+
+
+async def _age_s(snapshot: Snapshot, sql: str, now: int, params: Mapping[str, int] | None = None) -> float:
+    since = await _first(snapshot, sql, params)
+    return 0 if since is None else max(0, now - since) / 1000
