@@ -17,6 +17,7 @@ import pytest
 
 from gateway.core.allowances import CALLS, QUESTIONS, shares_of
 from gateway.demo.kafka_jars import NoKafka
+from gateway.flow.engine import BROUGHT_MS
 from tests.integration.faults.cluster import Cluster
 from tests.integration.faults.grounds import plain
 from tests.integration.faults.oracle import NOW_MS, check_audit, within_limits
@@ -78,6 +79,9 @@ def test_a_held_call_of_one_process_hears_what_another_did(cluster: Cluster) -> 
     assert time.monotonic() - begun < 15
     taken = [cluster.metric(api, "bianmin_accepts_total") for api in cluster.of("api")]
     assert sum(taken) >= 6
+    soonest = "SELECT min(a.claimed_at - o.created_at) FROM attempts a JOIN orders o ON o.order_serial = a.order_serial"
+    assert cluster.one(soonest) < BROUGHT_MS, "brought by the bus, not found by the sweep"
+    until_so(lambda: cluster.one("SELECT count(*) FROM outbox WHERE published_at IS NULL") == 0, "all is out", 5)
 
 
 def test_the_workers_share_the_biller_and_the_resolver_has_its_own_part(cluster: Cluster) -> None:
