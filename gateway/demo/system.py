@@ -1,5 +1,8 @@
 """The demo's processes: simulator, gateway, PostgreSQL and Kafka where asked for, and what provisions them."""
 
+import asyncio
+import re
+import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,6 +64,16 @@ class Ground:
     def roles(self) -> Sequence[str]:
         """Roles of the gateway's processes, one each."""
         return CLUSTER if self.bus == "kafka" else ("all",)
+
+
+def _allowed(admin_port: int) -> bool:
+    """Whether the process with this admin port may make calls to a biller now."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin_port}/metrics", timeout=2) as page:
+            found = re.findall(rb"^bianmin_allowed_calls\{.*\} ([0-9.]+)$", page.read(), re.MULTILINE)
+    except OSError:
+        return False
+    return any(float(calls) > 0 for calls in found)
 
 
 class System:
@@ -180,6 +193,15 @@ class System:
             self._gateway.append(self._start("gateway" if role == "all" else name, *arguments))
         for number, child in enumerate(self._gateway):
             await self._until_serving(number, child)
+        await self._until_dealt()
+
+    async def _until_dealt(self) -> None:
+        """After a kill nobody may call the biller until the dead ones' part of it has ended."""
+        ends = self._clock.monotonic() + START_S
+        while not any([await asyncio.to_thread(_allowed, port) for port in self._admin]):
+            if self._clock.monotonic() >= ends:
+                raise DemoFault("no process may call the biller", self._gateway[0].log)
+            await self._clock.sleep(0.1)
 
     async def _until_serving(self, number: int, child: Child) -> None:
         """After a kill the lock of the one before may be held for a moment."""

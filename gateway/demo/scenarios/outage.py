@@ -6,7 +6,7 @@ from contracts.money import Fen
 from gateway.demo.expect import Expect
 from gateway.demo.stage import FINAL, Row, Scenario, Stage, Title, need, paid, top_up
 
-DOWN_S = 2.5
+DOWN_S = 8.0
 
 
 async def biller_down(stage: Stage) -> Sequence[Row]:

@@ -33,7 +33,7 @@ async def test_the_pages_of_the_admin_port(house: House) -> None:
             b"ok\n",
         )
         ready = await _ask(port, b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert ready == (200, "application/json", b'{"ready":true,"reasons":[]}')
+        assert ready == (200, "application/json", b'{"ready":true,"reasons":[],"bus":"up"}')
         house.reasons.append("telecom: not signed in")
         assert (await _ask(port, b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 503
         status, kind, body = await _ask(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,5 +1,6 @@
 """A terminal with a USB key: pays, and however the key is pulled, the payment's state is what `last` says."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class PullsAfterSigning:
 
 
 async def test_pulled_between_signature_and_sending(front: Shopfront) -> None:
-    token = open_token(front.config(), PinBook(), NOW)
+    token = open_token(front.config(), PinBook(), datetime.now(UTC))
     async with Terminal(front.config(), FastClock(20), signer=PullsAfterSigning(token, front.usb)) as terminal:
         paid = await pay(terminal)
         assert isinstance(paid, api.Payment)
