@@ -17,7 +17,7 @@ from tests.integration.faults.cluster import BOOK, Cluster
 from tests.integration.faults.traffic import Load
 from tests.integration.faults.waiting import until_so
 
-SETTLE_S = 150.0
+SETTLE_S = 300.0
 NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 
@@ -102,5 +102,6 @@ def within_limits(cluster: Cluster) -> None:
     )
     sizes = shares_of(manifest)
     for share, concurrency, rate_per_s in dealt:
-        assert concurrency <= sizes[share].concurrency, f"{share}: {concurrency} at once"
-        assert rate_per_s <= sizes[share].rate_per_s, f"{share}: {rate_per_s} per second"
+        rows = cluster.sql(f"SELECT *, {NOW_MS} AS now FROM allowances ORDER BY share, worker")
+        assert concurrency <= sizes[share].concurrency, f"{share}: {concurrency} at once: {rows}"
+        assert rate_per_s <= sizes[share].rate_per_s, f"{share}: {rate_per_s} per second: {rows}"
