@@ -16,7 +16,10 @@ _RANDOM_MAX = 2**32 - 1
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """at: ms since the epoch. what: one word of a closed set. span: the W3C span id of what can be seen elsewhere."""
+    """at: ms since the epoch. what: one word of a closed set. span: the W3C span id of what can be seen elsewhere.
+
+    A message is `published` when the relay noted that the bus holds it; its reader may have acted a moment before.
+    """
 
     at: int
     what: str

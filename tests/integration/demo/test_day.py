@@ -126,9 +126,11 @@ def check_trace(document: str, text: str) -> None:
     life = json.loads(document)
     assert life["state"] == "SUCCESS"
     told = [(moment["what"], moment.get("outcome") or moment.get("event") or "") for moment in life["moments"]]
-    wanted = ["accepted", "published", "claimed", "answered", "evidence", "final"]
-    places = [[what for what, _ in told].index(what) for what in wanted]
-    assert places == sorted(places), told
+    firsts = [what for what, _ in told].index
+    for wanted in (["accepted", "claimed", "answered", "evidence", "final"], ["accepted", "published"]):
+        # A worker may have claimed before the relay has noted that the broker took the message.
+        places = [firsts(what) for what in wanted]
+        assert places == sorted(places), told
     assert ("answered", "Unknown") in told or ("answered", "Lost") in told, told
     workers = {moment["worker"] for moment in life["moments"] if moment["what"] == "claimed"}
     assert len(workers) == 1
