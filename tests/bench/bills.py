@@ -13,7 +13,8 @@ from contracts.strict_json import canonical
 from gateway.clock import SystemClock
 from gateway.core.items import AnswerBill, AskBill, MarkPublished, TakeOutbox
 from tests.bench import billers
-from tests.bench.books import must, open_engine, run_in_batches
+from tests.bench.books import must
+from tests.bench.engines import Book
 from tests.bench.floor import arrival_of, read_signed
 from tests.bench.installation import Installation
 from tests.bench.requests import Bill, Order, make
@@ -35,7 +36,7 @@ def accounts(count: int) -> list[str]:
     return found
 
 
-def prepare(house: Installation, settings: Mapping[str, str], most: int, limit_s: float) -> list[Bill]:
+def prepare(house: Installation, book: Book, settings: Mapping[str, str], most: int, limit_s: float) -> list[Bill]:
     """Query the simulator and put tokens into the book, which nobody may be serving yet.
 
     At most so many bills, and no longer than limit_s for the queries.
@@ -44,24 +45,16 @@ def prepare(house: Installation, settings: Mapping[str, str], most: int, limit_s
     numbers = list(found)
     signed = [read_signed(request) for request in make(house, ORDER, len(house.stations))]
     params = canonical(dict(PARAMS)).decode()
-    engine = open_engine(house.database, house.env)
-    try:
-        asks = [
-            AskBill(
-                arrival=arrival_of(signed[at % len(signed)]), service=SERVICE, biller_account=account, params=params
-            )
-            for at, account in enumerate(numbers)
-        ]
-        tokens = [asked.query.query_token for asked in must(run_in_batches(engine, asks), "Asked")]
-        answers = [
-            _answer(token, bill, at) for at, (token, bill) in enumerate(zip(tokens, found.values(), strict=True))
-        ]
-        must(run_in_batches(engine, answers), "Kept")
-        # The relay would otherwise hand out these queries, long answered, during the run.
-        while messages := engine.execute([TakeOutbox(older_than_ms=0)]).replies[0].messages:
-            must(engine.execute([MarkPublished(message_ids=[it.message_id for it in messages])]).replies, "Kept")
-    finally:
-        engine.close()
+    asks = [
+        AskBill(arrival=arrival_of(signed[at % len(signed)]), service=SERVICE, biller_account=account, params=params)
+        for at, account in enumerate(numbers)
+    ]
+    tokens = [asked.query.query_token for asked in must(book.run(asks), "Asked")]
+    answers = [_answer(token, bill, at) for at, (token, bill) in enumerate(zip(tokens, found.values(), strict=True))]
+    must(book.run(answers), "Kept")
+    # The relay would otherwise hand out these queries, long answered, during the run.
+    while messages := book.run([TakeOutbox(older_than_ms=0)])[0].messages:
+        must(book.run([MarkPublished(message_ids=[it.message_id for it in messages])]), "Kept")
     return [
         Bill(at % len(signed), account, token) for at, (account, token) in enumerate(zip(numbers, tokens, strict=True))
     ]

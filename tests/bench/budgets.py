@@ -58,6 +58,10 @@ def _end_to_end(result: Result) -> Verdict:
     return Verdict(">= 1,000/s (aim 1,500/s), about 1 ms of CPU each", _least(result.per_s, 1000))
 
 
+def _end_to_end_kafka(result: Result) -> Verdict:
+    return Verdict(">= 600/s (aim 1,000/s), all on two cores", _least(result.per_s, 600))
+
+
 def _in_flight(result: Result) -> Verdict:
     if result.settings.get("answer_ms") == 10_000:
         lost, more = _number(result.settings.get("lost")), _number(result.settings.get("more_mib"))
@@ -100,6 +104,7 @@ _RULES: Mapping[str, Callable[[Result], Verdict]] = {
     "accept_sqlite": _accept_sqlite,
     "accept_postgres": _accept_postgres,
     "end_to_end_embedded": _end_to_end,
+    "end_to_end_kafka_postgres": _end_to_end_kafka,
     "in_flight_100ms": _in_flight,
     "dead_neighbour": _dead_neighbour,
     "growth_10m": _growth,

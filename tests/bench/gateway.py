@@ -48,18 +48,20 @@ def serving(
     billers_toml: Mapping[str, str],
     *,
     name: str = "gw",
+    bus: str = 'driver = "embedded"',
+    roles: str = "all",
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Gateway]:
-    """A gateway on a filled book, ended with the block. store: inline table of the configuration.
+    """A gateway on a filled book, ended with the block. store, bus: inline tables of the configuration.
 
     environment: instead of the installation's own.
     """
     ports = [free_port() for _ in range(3)]
-    config = write_config(house, f"{name}.toml", ports=ports, store=store, billers_toml=billers_toml)
+    config = write_config(house, f"{name}.toml", ports=ports, store=store, billers_toml=billers_toml, bus=bus)
     log = (house.folder / f"{name}.log").open("w+")
     begun = time.perf_counter()
     process = subprocess.Popen(
-        command("serve", "--config", str(config)),
+        command("serve", "--role", roles, "--config", str(config)),
         env=environment or house.environment(),
         cwd=house.folder,
         stdout=subprocess.PIPE,

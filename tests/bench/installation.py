@@ -152,9 +152,9 @@ def _ms(moment: datetime) -> int:
 
 
 def write_config(
-    house: Installation, name: str, *, ports: Sequence[int], store: str, billers_toml: Mapping[str, str]
+    house: Installation, name: str, *, ports: Sequence[int], store: str, billers_toml: Mapping[str, str], bus: str
 ) -> Path:
-    """A configuration file. ports: public, admin, partner. store, billers_toml: inline tables."""
+    """A configuration file. ports: public, admin, partner. store, billers_toml, bus: inline tables."""
     public, admin, partner = ports
     keys = ('root_cert_file = "root.pem", issuing_cert_file = "issuing.pem", reply_cert_file = "reply.pem", '
             'reply_key_file = "reply.key", reply_key_password_file = "reply.password"')  # fmt: skip
@@ -167,6 +167,7 @@ def write_config(
         f"http = {{ {http} }}",
         f"keys = {{ {keys} }}",
         f"store = {{ {store} }}",
+        f"bus = {{ {bus} }}",
         'log = { level = "error" }',
         "[billers]",
         *(f"{biller} = {{ {text} }}" for biller, text in billers_toml.items()),

@@ -9,6 +9,7 @@ NAMES = (
     "accept_sqlite",
     "accept_postgres",
     "end_to_end_embedded",
+    "end_to_end_kafka_postgres",
     "in_flight_100ms",
     "dead_neighbour",
     "growth_10m",
