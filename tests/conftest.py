@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tests.stand import loopback
 from tests.stand.postgres import PostgresServer
+from tests.stand.rotation import ROTATED
 
 SOAK = "soak"
 # A failure prints the line that runs it again (print_blob); the run's seed is in the header and beside a failure.
@@ -55,7 +56,11 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The seed once more beside what failed."""
+    """What this run took of what rotates; the seed once more beside what failed."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    drawn = {value for report in reports for name, value in report.user_properties if name == ROTATED}
+    for line in sorted(drawn):
+        terminalreporter.write_line(f"rotated: {line}")
     if terminalreporter.stats.get("failed"):
         terminalreporter.write_line(_seed(config))
 

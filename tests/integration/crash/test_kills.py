@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.stand.gateway import Stand, burst
+from tests.stand.rotation import ROTATED, Record
 
 WARM_KILLS, FULL_KILLS = 200, 20
 IN_FLIGHT = 50
@@ -61,7 +62,8 @@ def _kill(pid: int, writer: bool, stand: Stand) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_kills_at_random_moments(tmp_path: Path) -> None:
+def test_kills_at_random_moments(tmp_path: Path, record_property: Record) -> None:
+    record_property(ROTATED, f"{WARM_KILLS // 10} of {WARM_KILLS} forked kills (KILL_SEED={SEED})")
     with Stand(tmp_path) as stand:
         stand.deposit("90000", "V1")
         kill_loop(stand, WARM_KILLS // 10, full=False)
@@ -69,7 +71,8 @@ def test_kills_at_random_moments(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_kills_with_a_full_start(tmp_path: Path) -> None:
+def test_kills_with_a_full_start(tmp_path: Path, record_property: Record) -> None:
+    record_property(ROTATED, f"{FULL_KILLS // 10} of {FULL_KILLS} kills of a full start (KILL_SEED={SEED})")
     with Stand(tmp_path) as stand:
         stand.deposit("90000", "V1")
         kill_loop(stand, FULL_KILLS // 10, full=True)

@@ -1,4 +1,4 @@
-"""The table of faults. Whatever is added here is run by the tenth and by the soak, and ends before the same oracle."""
+"""The table of faults. Whatever is added here is drawn from by every run, run by the soak, and ends alike."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -54,9 +54,3 @@ _CASES = (
     ),
 )
 CASES = {case.name: case for case in _CASES}
-DRAWN = (
-    "kill-worker kill-at-random crash-points rolling-restart rebalance-storm still-before-claim still-before-first-byte"
-    " still-before-reply broker-killed broker-away broker-silent postgres-restarts offsets-wait-for-the-book"
-    " delivered-again fail-over older-backup"
-).split()
-"""What every run draws from: cases that take about a minute at most. The others are for the soak."""
