@@ -38,6 +38,7 @@ from gateway.http.partner import PartnerServer
 from gateway.http.server import TerminalServer
 from gateway.http.services import Limits, Services
 from gateway.observe import Observer
+from gateway.readiness import Readiness
 from gateway.roles import EVERY, Role
 from gateway.store.port import Store, StoreRefused
 from gateway.watch import Watch, Watched
@@ -134,11 +135,12 @@ class App:
                 archive=signing.archive,
             )
         self._waiters = self._engine.waiters if self._engine else Waiters(env.topic_prefix)
+        self._draining = False
+        self._readiness = Readiness(store, config.store.queue_max, lambda: self._draining)
         services = self._services(adapters, env, store, clock)
         self._public = TerminalServer(services) if self._api else None
         self._partner = PartnerServer(services) if self._api and flow else None
         self._admin = AdminServer(services) if flow else None
-        self._draining = False
 
     def _services(self, adapters: Mapping[str, Adapter], env: Env, store: Store, clock: Clock) -> Services:
         engine, http = self._engine, self._config.http
@@ -155,7 +157,7 @@ class App:
             undo_text=lambda biller, service, code: adapters[biller].undo_text(service, code),
             waiters=self._waiters,
             closed_for_s=engine.closed_for_s if engine and engine.calls else self._board.closed_for_s,
-            ready=self._not_ready,
+            ready=self._readiness.reasons,
             bus_up=lambda: self._bus is None or self._bus.view().up,
             render_metrics=lambda: self._observer.render(engine, store, self._bus),
             certificate_pem=served_pem(store, self._signing.issuing),
@@ -185,12 +187,9 @@ class App:
             raise ConfigError(self._config.file, "http.authorities", "host[:port] in lower case")
         return frozenset(text for text in found if text is not None)
 
-    def _not_ready(self) -> list[str]:
-        reasons = ["draining"] if self._draining else []
-        depth, limit = self._store.depth(), self._config.store.queue_max
-        if depth > limit // 2:
-            reasons.append(f"{depth} requests wait for the book")
-        return reasons
+    def lost(self) -> str | None:
+        """Why this process must end and begin anew (Store.lost); None: it may go on."""
+        return self._store.lost()
 
     async def open(self, *, reuse_port: bool = False) -> Ports:
         """Open the book, sign in to the billers, listen, then begin to call. What fails leaves nothing open.
@@ -264,6 +263,7 @@ class App:
         await self._tasks.close()
         if self._admin is not None:
             await self._admin.stop()
+        await self._readiness.close()
         await self._store.close()
 
     async def _register_own_certificates(self) -> None:

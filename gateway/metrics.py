@@ -1,5 +1,6 @@
 """What Prometheus reads of one process, on a registry of its own. No label holds a station, account or serial."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -68,6 +69,7 @@ class Metrics:
         self.clock_skew = gauge("clock_skew_seconds", "The database's clock less this machine's.")
         self.audit_at = gauge("audit_ended_seconds", "Unix time of the newest audit of the whole book; 0: none yet.")
         self.audit_violations = gauge("audit_violations", "What the newest audit found.")
+        self.book_up = gauge("book_up", "Whether the book could be read when it was last looked at.")
         self.bus_up = gauge("bus_up", "Whether the bus answered when it was last needed.")
         self.bus_lag = gauge("bus_lag", "Messages not read yet, of this process's share.", "topic")
         self.bus_paused = gauge("bus_paused_topics", "Topics held back because their biller's lane is full.")
@@ -92,6 +94,12 @@ class Metrics:
         self.in_doubt.clear()
         for place, count in counts.items():
             self.in_doubt.labels(*place).set(count)
+
+    def set_book_away(self) -> None:
+        """The book cannot be read: what was read from it is not so any more."""
+        self.book_up.set(0)
+        for stale in (self.seal_lag, self.outbox_oldest, self.unclaimed_oldest):
+            stale.set(math.nan)
 
     def set_alarms(self, found: Mapping[str, int]) -> None:
         """Replace the gauge by what nobody has looked at yet, by kind."""

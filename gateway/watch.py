@@ -42,7 +42,10 @@ class Watched:
 
 
 class Watch:
-    """Looks at the book every WATCH_S seconds and sets the gauges that are not counted as things happen."""
+    """Looks at the book every WATCH_S seconds and sets the gauges that are not counted as things happen.
+
+    While the book is away they tell nothing, instead of what was so before.
+    """
 
     def __init__(self, metrics: Metrics, watched: Watched) -> None:
         self._metrics, self._watched = metrics, watched
@@ -55,14 +58,17 @@ class Watch:
             await self._watched.clock.sleep(WATCH_S)
 
     async def look(self) -> None:
-        """Set every gauge once; what the book cannot say now keeps its last value."""
+        """Set every gauge once."""
         watched = self._watched
         self._look_around()
         try:
             await self.compare_clocks()
             await watched.store.snapshot(self._read)
         except StoreError as error:
+            self._metrics.set_book_away()
             watched.failed("watch", error)
+        else:
+            self._metrics.book_up.set(1)
 
     def _look_around(self) -> None:
         for role, not_after in self._watched.certificates.items():

@@ -25,6 +25,8 @@ from gateway.core.steps import Now, Read, Scan, Work
 
 RESTORING = "restoring"
 """Setting: since when (ms) the book is being made safe; 0 or absent: nothing is under way, it may be served."""
+RESTORES = "restores"
+"""Setting: how often the book was restored. Whoever has it open notices that it has grown."""
 FLOOR_AHEAD_MS = 60_000
 NUMBER_PARTS = 16
 """A sixteenth of a partner's numbers of a day is passed over: more than a day's payments, and room for ten restores."""
@@ -64,10 +66,11 @@ def begin_restore(items: Sequence[BeginRestore], env: Env) -> Work[list[Reply]]:
     """Close the book to `serve`, raise the nonce floor, pass over numbers. Replies: Kept; NotNow where none is left."""
     now: int = yield Now()
     book = Book()
-    book.load((yield Read("settings_locked", [(NONCE_FLOOR,), (RESTORING,)])))
-    floor = book.get(Setting, NONCE_FLOOR)
+    book.load((yield Read("settings_locked", [(NONCE_FLOOR,), (RESTORING,), (RESTORES,)])))
+    floor, restores = book.get(Setting, NONCE_FLOOR), book.get(Setting, RESTORES)
     _set(book, NONCE_FLOOR, max(now + FLOOR_AHEAD_MS, floor.value if floor else 0))
     _set(book, RESTORING, now)
+    _set(book, RESTORES, restores.value + 1 if restores else 1)
     spent = yield from _pass_over(book, now, env)
     for item in items:
         serial = Serials(now, env.zone, item.entropy).mint()

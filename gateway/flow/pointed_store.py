@@ -15,7 +15,8 @@ class PointedStore:
 
     def __init__(self, store: Store, crash: CrashPoints) -> None:
         self._store, self._crash = store, crash
-        self.open, self.close, self.look, self.depth = store.open, store.close, store.look, store.depth
+        self.open, self.close, self.look = store.open, store.close, store.look
+        self.depth, self.lost = store.depth, store.lost
 
     async def run(self, item: Any) -> Any:
         """See Store.run."""

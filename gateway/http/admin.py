@@ -26,17 +26,17 @@ class AdminServer:
     async def handle(self, incoming: Incoming) -> Written:
         """One request."""
         head = incoming.head
-        answer = self._answer(head.path) if head.method in ("GET", "HEAD") else _NOT_FOUND
+        answer = await self._answer(head.path) if head.method in ("GET", "HEAD") else _NOT_FOUND
         # Whoever sends a body here is not answered twice on one connection.
         keep_alive = not head.should_close and incoming.payload.is_eof()
         return self._write(answer, keep_alive=keep_alive, head_only=head.method == "HEAD")
 
-    def _answer(self, path: str) -> Answer:
+    async def _answer(self, path: str) -> Answer:
         match path:
             case "/healthz":
                 return Answer(200, b"ok\n", TEXT)
             case "/readyz":
-                reasons = self._services.ready()
+                reasons = await self._services.ready()
                 # A bus that is away makes nobody unready: requests are accepted, and delivered when it is back.
                 bus = "up" if self._services.bus_up() else "down"
                 return json_answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons, "bus": bus})

@@ -77,7 +77,7 @@ class Services:
     shop_text: Callable[[str, str, str], str | None]
     waiters: Waiters
     closed_for_s: Callable[[str], int]
-    ready: Callable[[], list[str]]
+    ready: Callable[[], Awaitable[list[str]]]
     render_metrics: Callable[[], bytes]
     certificate_pem: Callable[[str], Awaitable[bytes | None]]
     accepted: Callable[[Taken | Refusal, str, float], None]

@@ -101,6 +101,10 @@ class Store(Protocol):
         """
         ...
 
+    def lost(self) -> str | None:
+        """Why this process must end: what the book told it is no longer in it. None: it may go on."""
+        ...
+
     def depth(self) -> int:
         """Items given to `run` and not yet answered."""
         ...

@@ -130,6 +130,9 @@ class LocalStore:
     def depth(self) -> int:
         return len(self._queue)
 
+    def lost(self) -> str | None:
+        return None
+
     async def snapshot(self, use: Callable[[Snapshot], Awaitable[T]]) -> T:
         return await take_snapshot(self._engine.path, use)
 

@@ -1,12 +1,14 @@
 """One connection to the primary, checked before anyone uses it."""
 
 import asyncio
+import re
 from typing import Any
 
 import msgspec
 
 from gateway.store.port import StoreBusy, StoreError, StoreRefused
 from gateway.store.postgres.config import PostgresConfig
+from gateway.store.postgres.identity import check_identity
 from gateway.store.postgres.servers import Servers
 from gateway.store.version import SQL as VERSION_SQL
 from gateway.store.version import TABLE as VERSION_TABLE
@@ -14,6 +16,7 @@ from gateway.store.version import check_version
 
 GRACE_MS = 2_000
 _DURABLE = frozenset({"on", "remote_apply"})
+_NAMES = re.compile(r"(?:(?:FIRST|ANY)\s+)?(?P<count>\d+)\s*\((?P<list>[^()]*)\)|(?P<bare>[^()]*)", re.IGNORECASE)
 _SETTINGS = (
     "SELECT current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync,"
     " current_setting('synchronous_standby_names') AS synchronous_standby_names,"
@@ -25,7 +28,8 @@ async def connect(config: PostgresConfig, role: str, servers: Servers | None = N
     """A connection that writes, to whichever host is the primary. Raises StoreRefused, StoreBusy.
 
     Its replies are waited for a little longer than the server's own time-out, so that a server that has vanished
-    without a word is noticed. servers: what the store knows of its servers; alone, nothing is known.
+    without a word is noticed. servers: what the store knows of its servers; alone, nothing is known, and whose book
+    lies there is not asked.
     """
     settings = dict(config.server_settings(role))
     return await _connect(config, settings, (config.statement_ms + GRACE_MS) / 1000, servers)
@@ -40,9 +44,12 @@ async def connect_for_snapshot(config: PostgresConfig, servers: Servers | None =
 async def _connect(
     config: PostgresConfig, settings: dict[str, str], command_s: float | None, servers: Servers | None
 ) -> Any:
-    connection = await (servers or Servers(config)).connect(settings, command_s)
+    connection = await (servers or Servers(config, known=False)).connect(settings, command_s)
     try:
         await check_durability(connection, config)
+        if servers is not None and servers.known:
+            await check_schema(connection)
+            await check_identity(connection, config, servers)
     except BaseException as error:  # boundary: an unchecked connection is let go, whatever stopped the check
         connection.terminate()
         if isinstance(error, (StoreError, asyncio.CancelledError)):
@@ -53,7 +60,7 @@ async def _connect(
 
 async def find_primary(config: PostgresConfig) -> PostgresConfig:
     """The configuration with the primary alone, for tools that take one URL. Raises StoreRefused, StoreBusy."""
-    servers = Servers(config)
+    servers = Servers(config, known=False)
     connection = await connect(config, "db", servers)
     connection.terminate()
     return msgspec.structs.replace(config, hosts=(servers.place,), standby_hosts=())
@@ -73,11 +80,26 @@ async def check_durability(connection: Any, config: PostgresConfig) -> None:
         return
     if commit not in _DURABLE:
         raise StoreRefused(f"stand-by hosts are configured, but synchronous_commit is {commit}; it must be on")
-    if not found["synchronous_standby_names"].strip():
-        raise StoreRefused("stand-by hosts are configured, but synchronous_standby_names is empty")
+    if not all_confirm(found["synchronous_standby_names"]):
+        raise StoreRefused(
+            "stand-by hosts are configured, but synchronous_standby_names does not have every stand-by that it names"
+            " confirm each commit: whichever is promoted must hold what was acknowledged"
+        )
     for name in ("fsync", "full_page_writes"):
         if found[name] != "on":
             raise StoreRefused(f"stand-by hosts are configured, but {name} is {found[name]}; it must be on")
+
+
+def all_confirm(names: str) -> bool:
+    """Whether `synchronous_standby_names` waits for every stand-by that it names, by its documented forms.
+
+    `FIRST 1 (a, b)` and `ANY 1 (a, b)` do not: one of the two may lack a commit that was acknowledged.
+    """
+    found = _NAMES.fullmatch(names.strip())
+    if found is None:
+        return False
+    listed = [name.strip() for name in (found["list"] or found["bare"]).split(",")]
+    return "" not in listed and "*" not in listed and int(found["count"] or 1) == len(listed)
 
 
 async def check_schema(connection: Any) -> None:

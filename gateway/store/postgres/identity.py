@@ -1,21 +1,26 @@
 """Which cluster the book was written on, kept in the book itself: a copy that lies elsewhere shows (M4).
 
 A dump loaded into another cluster has another system identifier; a promoted stand-by and a recovery to a point in
-time have another timeline. What does not show is a base backup started as it was: after any restore it is the operator
-who must run `bianmin db restored`.
+time have another timeline. A base backup started as it was shows only to a process that lived on: its book lacks the
+transaction that this process was acknowledged last. After any restore the operator runs `bianmin db
+restored`, which counts the restores: whoever had the book open before must begin anew.
 """
 
 from typing import Any
 
+import asyncpg
+
+from gateway.core.restored import RESTORES, RESTORING
 from gateway.store.port import StoreRefused
 from gateway.store.postgres.config import PostgresConfig
-from gateway.store.postgres.servers import RUN_RESTORED
+from gateway.store.postgres.servers import RUN_RESTORED, Servers
 
 CLUSTER, TIMELINE = "cluster", "timeline"
 _HERE = (
     "SELECT (SELECT system_identifier FROM pg_control_system()) AS cluster,"
     " ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint AS timeline"
 )
+_STATUS = "SELECT pg_xact_status($1::text::xid8)"
 _KEPT = "SELECT name, value FROM settings WHERE name = ANY($1::text[])"
 _KEEP = (
     "INSERT INTO settings (name, value) SELECT * FROM unnest($1::text[], $2::bigint[])"
@@ -23,13 +28,20 @@ _KEEP = (
 )
 
 
-async def check_identity(connection: Any, config: PostgresConfig) -> None:
-    """StoreRefused where the book was written on another cluster, or its stand-by was promoted unsynchronised.
+async def check_identity(connection: Any, config: PostgresConfig, servers: Servers) -> None:
+    """StoreRefused where the book was written on another cluster, its stand-by was promoted unsynchronised, or it was
+    restored and is not yet safe, or was made safe while this process had it open.
 
-    With stand-by hosts a later timeline is taken as a fail-over: no acknowledged commit is missing there.
+    Asked on every connection. With stand-by hosts a later timeline is taken as a fail-over.
     """
-    kept = {row["name"]: row["value"] for row in await connection.fetch(_KEPT, [CLUSTER, TIMELINE])}
+    names = [CLUSTER, TIMELINE, RESTORING, RESTORES]
+    kept = {row["name"]: row["value"] for row in await connection.fetch(_KEPT, names)}
     here = await connection.fetchrow(_HERE)
+    if servers.newest:
+        servers.still_there(await _status(connection, servers.newest))
+    if kept.get(RESTORING):
+        raise StoreRefused(f"a restored book is not yet made safe: {RUN_RESTORED}")
+    servers.same_life(kept.get(RESTORES, 0))
     if kept.get(CLUSTER, here["cluster"]) != here["cluster"]:
         raise StoreRefused(f"this book was written on another PostgreSQL cluster: a restored copy; {RUN_RESTORED}")
     was = kept.get(TIMELINE, here["timeline"])
@@ -38,9 +50,18 @@ async def check_identity(connection: Any, config: PostgresConfig) -> None:
             f"this book was written on timeline {was} and lies on {here['timeline']}: restored, or promoted without"
             f" synchronous replication; {RUN_RESTORED}"
         )
-    if kept != {CLUSTER: here["cluster"], TIMELINE: here["timeline"]}:
+    if (kept.get(CLUSTER), kept.get(TIMELINE)) != (here["cluster"], here["timeline"]):
         # Not written again for nothing: the commit waits for a stand-by.
         await keep_identity(connection)
+
+
+async def _status(connection: Any, transaction: int) -> str | None:
+    """What the server knows of a transaction: `committed`, `aborted`, `in progress`; `future`: it is yet to come."""
+    try:
+        status: str | None = await connection.fetchval(_STATUS, str(transaction))
+    except asyncpg.InvalidParameterValueError:
+        return "future"
+    return status
 
 
 async def keep_identity(connection: Any) -> None:

@@ -2,7 +2,8 @@
 
 PostgreSQL raises the timeline at every promotion. So an old primary that comes back and still accepts writes is told
 from the new one, wherever both are seen; and a promotion shows, which without synchronous replication may have lost
-what was acknowledged.
+what was acknowledged. The newest transaction that was acknowledged here is remembered: a server that does not know it
+as committed is an older copy, or a stand-by that had fallen behind.
 """
 
 import asyncio
@@ -39,13 +40,46 @@ class Found:
 
 
 class Servers:
-    """The servers of one store, and the highest timeline this process has seen among them. place: the primary's."""
+    """The servers of one store, and what this process has seen of them. place: the primary's.
 
-    def __init__(self, config: PostgresConfig) -> None:
-        self._config = config
+    known: the book must be the one that was written here, and is looked at on every connection.
+    lost: why what this process was told by the book cannot be trusted any more, once it is so; it must begin anew.
+    """
+
+    def __init__(self, config: PostgresConfig, *, known: bool) -> None:
+        self._config, self.known = config, known
         self._addresses = list(zip(*config.addresses(), strict=True))
-        self.timeline = 0
+        self._timeline = 0
+        self._life: int | None = None
+        self.newest = 0
         self.place = ""
+        self.lost: str | None = None
+
+    def acknowledged(self, transaction: int) -> None:
+        """A commit is safe: its transaction (PostgreSQL's xid8)."""
+        self.newest = max(self.newest, transaction)
+
+    def still_there(self, status: str | None) -> None:
+        """What a server says of the newest transaction (pg_xact_status); None: too old to tell.
+
+        Raises StoreRefused where it is not committed there.
+        """
+        if status not in ("committed", None):
+            self._lose(
+                f"{self.place} lacks what was acknowledged: an older copy, or a stand-by that had fallen behind;"
+                f" {RUN_RESTORED}"
+            )
+
+    def same_life(self, restores: int) -> None:
+        """Raises StoreRefused where the book was restored since this process first looked."""
+        if self._life is None:
+            self._life = restores
+        elif self._life != restores:
+            self._lose("the book was restored while this process had it open: start it anew")
+
+    def _lose(self, why: str) -> None:
+        self.lost = why
+        raise StoreRefused(why)
 
     async def connect(self, settings: dict[str, str], command_s: float | None) -> Any:
         """A connection to the primary. Raises StoreRefused, StoreBusy."""
@@ -66,16 +100,16 @@ class Servers:
         except StoreRefused:
             chosen.connection.terminate()
             raise
-        self.timeline, self.place = chosen.timeline, chosen.place
+        self._timeline, self.place = chosen.timeline, chosen.place
         return chosen.connection
 
     def _check_timeline(self, chosen: Found) -> None:
-        if chosen.timeline < self.timeline:
+        if chosen.timeline < self._timeline:
             raise StoreRefused(
-                f"{chosen.place} accepts writes on timeline {chosen.timeline}, and timeline {self.timeline} was seen:"
+                f"{chosen.place} accepts writes on timeline {chosen.timeline}, and timeline {self._timeline} was seen:"
                 " an old primary that must be rebuilt (pg_rewind) as a stand-by; nothing is written to it"
             )
-        if self.timeline and chosen.timeline > self.timeline and not self._config.standby_hosts:
+        if self._timeline and chosen.timeline > self._timeline and not self._config.standby_hosts:
             raise StoreRefused(
                 f"{chosen.place} was promoted and store.standby_hosts names no stand-by: acknowledged payments may be"
                 f" missing there; {RUN_RESTORED}"

@@ -15,13 +15,17 @@ Mint = Callable[[str, str, int], Awaitable[int]]
 
 
 class Steps:
-    """Answers the steps of one unit. mint: numbers of a partner's day. outbox: the outbox rows written so far."""
+    """Answers the steps of one unit. mint: numbers of a partner's day. outbox: the outbox rows written so far.
+
+    transaction: the server's number of it (xid8), once something is written; 0: nothing is.
+    """
 
     def __init__(self, connection: Any, mint: Mint | None) -> None:
         self._connection = connection
         self._mint = mint
         self._locking = mint is not None
         self.outbox: list[OutboxRow] = []
+        self.transaction = 0
 
     async def answer(self, step: Step) -> Any:
         """The answer to one step. Raises Raced, asyncpg's errors, KeyError for a name the catalogue lacks."""
@@ -105,6 +109,7 @@ class Steps:
         for update, count in zip(updates, counts, strict=False):
             if count != len(update.pairs):
                 raise plan.Raced(update.shape.table)
+        self.transaction = counts[-1]
         self.outbox += plan.outbox_rows(step)
 
 

@@ -10,9 +10,8 @@ import asyncpg
 from gateway.store.lanes import Lanes, loop_ms
 from gateway.store.port import Listener, Snapshot, StoreBusy, Units
 from gateway.store.postgres.config import PostgresConfig
-from gateway.store.postgres.connection import check_schema, connect
+from gateway.store.postgres.connection import connect
 from gateway.store.postgres.faults import Fault, classify
-from gateway.store.postgres.identity import check_identity
 from gateway.store.postgres.numbers import NumberBlocks
 from gateway.store.postgres.servers import Servers
 from gateway.store.postgres.snapshot import take_snapshot
@@ -30,8 +29,7 @@ class PostgresStore:
 
     def __init__(self, config: PostgresConfig, units: Units, env: Any, *, known: bool = True) -> None:
         self._config = config
-        self._known = known
-        self._servers = Servers(config)
+        self._servers = Servers(config, known=known)
         self._listeners: list[Listener] = []
         self._writes = Lanes(units.units, config.queue_max)
         self._looks = Lanes(units.read_units, config.queue_max)
@@ -60,10 +58,7 @@ class PostgresStore:
     async def open(self) -> None:
         """See Store.open."""
         try:
-            first = await self._workers[0].open()
-            await check_schema(first)
-            if self._known:
-                await check_identity(first, self._config)
+            await self._workers[0].open()  # alone first: it notes which cluster this is
             await asyncio.gather(*(worker.open() for worker in self._workers))
         except BaseException as error:  # boundary: lets go what was opened and raises on
             await self._close_connections()
@@ -100,6 +95,10 @@ class PostgresStore:
     def listen(self, callback: Listener) -> None:
         """See Store.listen."""
         self._listeners.append(callback)
+
+    def lost(self) -> str | None:
+        """See Store.lost."""
+        return self._servers.lost
 
     def depth(self) -> int:
         """See Store.depth."""

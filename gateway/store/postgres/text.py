@@ -116,9 +116,13 @@ def columns(shape: Shape) -> str:
     return ", ".join(f"t.{name}" for name in shape.names)
 
 
+TRANSACTION = "pg_current_xact_id()::text::bigint"
+"""The server's number of the transaction, never given again."""
+
+
 @lru_cache(maxsize=1024)
 def write(updates: tuple[Shape, ...], inserts: tuple[Shape, ...]) -> str:
-    """One statement that updates tables and inserts into tables; gives how many rows each update met.
+    """One statement that updates tables and inserts into tables; gives how many rows each update met, and TRANSACTION.
 
     Parameters: per update all MUTABLE columns, the key, the guard; per insert all columns. Not only the columns that
     change: PostgreSQL sees by itself which indexes an update leaves alone, and each text is planned once. Checks of
@@ -135,8 +139,8 @@ def write(updates: tuple[Shape, ...], inserts: tuple[Shape, ...]) -> str:
         rows = f"SELECT * FROM {unnest(shape, shape.names, first)}{wait}"
         parts.append(f"i_{shape.table} AS (INSERT INTO {shape.table} ({', '.join(shape.names)}) {rows})")
         first += len(shape.names)
-    counts = ", ".join(f"(SELECT count(*) FROM u_{shape.table})" for shape in updates) or "0"
-    return f"WITH {', '.join(parts)} SELECT {counts}"
+    counts = [f"(SELECT count(*) FROM u_{shape.table})" for shape in updates]
+    return f"WITH {', '.join(parts)} SELECT {', '.join([*counts, TRANSACTION])}"
 
 
 def update_columns(shape: Shape) -> tuple[str, ...]:

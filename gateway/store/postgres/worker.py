@@ -172,6 +172,7 @@ class Worker:
             await self._roll_back(connection, error)
             raise
         await self._commit(connection)
+        self._servers.acknowledged(steps.transaction)
         return replies, steps
 
     async def _roll_back(self, connection: Any, error: BaseException) -> None:

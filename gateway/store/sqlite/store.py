@@ -52,6 +52,10 @@ class SqliteStore:
         """See Store.listen."""
         self._client.listen(callback)
 
+    def lost(self) -> str | None:
+        """See Store.lost: whoever has the file open holds the lock that `bianmin db restored` needs."""
+        return None
+
     def depth(self) -> int:
         """See Store.depth."""
         return self._client.depth()

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.store.port import StoreBusy, StoreRefused
+from gateway.store.postgres.connection import all_confirm
 from tests.conformance.store import toys
 from tests.conformance.store.conftest import PostgresBook, build
 from tests.conformance.store.test_postgres import pay
@@ -26,7 +27,7 @@ async def test_standbys_forbid_commits_that_do_not_wait(postgres_book: PostgresB
             async with postgres_book.open(standby_hosts=standby):
                 pass
     await postgres_book.sql(f"ALTER DATABASE {name} SET synchronous_commit = on")
-    with pytest.raises(StoreRefused, match="synchronous_standby_names is empty"):
+    with pytest.raises(StoreRefused, match="every stand-by that it names"):
         async with postgres_book.open(standby_hosts=standby):
             pass
     await postgres_book.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
@@ -110,3 +111,16 @@ async def test_numbers_that_no_standby_confirmed_are_not_given_out() -> None:
             await asyncio.to_thread(server.run_sql, "ALTER SYSTEM SET synchronous_standby_names = ''")
             await asyncio.to_thread(server.run_sql, "SELECT pg_reload_conf()")
             assert (await work).number > 1
+
+
+@pytest.mark.parametrize(
+    ("names", "all_of_them"),
+    [
+        ("second", True), ("FIRST 1 (second)", True), ("ANY 2 (a, b)", True), ("2 (a, b)", True),
+        (" any 1 ( a ) ", True), ("", False), ("*", False), ("ANY 1 (a, b)", False), ("FIRST 1 (a, b)", False),
+        ("1 (a, b)", False), ("a, b", False), ("FIRST 2 (*)", False), ("ANY 2 (a, )", False), ("FIRST (a)", False),
+    ],
+)  # fmt: skip
+def test_whichever_stand_by_is_promoted_must_have_confirmed(names: str, all_of_them: bool) -> None:
+    """M4: of two of which one confirms, the other may lack an acknowledged payment."""
+    assert all_confirm(names) is all_of_them

@@ -159,14 +159,19 @@ def older_backup(scene: Scene) -> None:
     cluster = scene.cluster
     cluster.control("faults", {"faults": [{"on": "topup/order", "kind": "slow", "delay_s": 1, "times": None}]})
     scene.load.grown(scene.size.payments)
-    backup = scene.after.enter_context(BaseBackup(cluster.server))
     copied = dict(scene.load.told)
+    backup = scene.after.enter_context(BaseBackup(cluster.server))
     scene.load.grown(2 * scene.size.payments)
     scene.load.hold()
-    cluster.kill_all(cluster.members)
     cluster.control("faults", {"faults": []})
     cluster.server.kill()
     backup.restore()
+    # Nobody has stopped them: who knew the lost book does nothing with this one, and ends.
+    calls = cluster.one("SELECT count(*) FROM attempts")
+    knew = cluster.of("worker", "relay", "resolver", "sealer")
+    until_so(lambda: cluster.all_ended(knew), "who knew the lost book ends", LAG_S)
+    assert cluster.one("SELECT count(*) FROM attempts") == calls, "an order of the copy was called"
+    cluster.kill_all(cluster.members)
     cluster.command("db", "restored", "--yes")
     open_states = [OrderState.READY, OrderState.SENT]
     assert cluster.one("SELECT count(*) FROM orders WHERE state = ANY($1::text[])", open_states) == 0

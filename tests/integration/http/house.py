@@ -61,7 +61,7 @@ class House:
             undo_text=undo_text,
             waiters=self.waiters,
             closed_for_s=lambda biller: self.breaker.get(biller, 0),
-            ready=lambda: self.reasons,
+            ready=self._ready,
             render_metrics=lambda: b"# HELP up\n",
             certificate_pem=served_pem(store, pki.issuing.certificate),
             accepted=lambda reply, _trace_id, _seconds: self.accepted.append(told(reply)),
@@ -69,6 +69,9 @@ class House:
         )
         self.server = TerminalServer(self.services)
         self.port = 0
+
+    async def _ready(self) -> list[str]:
+        return self.reasons
 
     async def open(self, **changes: Any) -> None:
         """Start serving. changes: of the services."""

@@ -83,6 +83,9 @@ class FakeBook:
     def depth(self) -> int:
         return 0
 
+    def lost(self) -> str | None:
+        return None
+
     async def snapshot(self, use: Callable[[Snapshot], Awaitable[T]]) -> T:
         raise NotImplementedError
 

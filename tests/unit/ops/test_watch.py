@@ -1,5 +1,6 @@
 """The gauges that are looked up: ages, clocks, certificates, disk, the last audit."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -134,11 +135,17 @@ async def test_an_alarm_is_told_once(watching: Watching) -> None:
     assert watching.raised == [("amount-differs", 1)]
 
 
-async def test_a_book_that_is_away_keeps_the_last_values(watching: Watching) -> None:
+async def test_of_a_book_that_is_away_nothing_is_told(watching: Watching) -> None:
+    """What was so before would look like all is well; the next look tells again."""
     watching.house.pay()
     watching.house.advance(5)
     await watching.watch.look()
+    assert (watching.value("book_up"), watching.value("outbox_oldest_seconds")) == (1, 5)
     watching.book.down = True
     await watching.watch.look()
     assert watching.failed == ["watch"]
-    assert watching.value("outbox_oldest_seconds") == 5
+    assert watching.value("book_up") == 0
+    assert math.isnan(watching.value("outbox_oldest_seconds"))
+    watching.book.down = False
+    await watching.watch.look()
+    assert (watching.value("book_up"), watching.value("outbox_oldest_seconds")) == (1, 5)

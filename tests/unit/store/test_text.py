@@ -79,5 +79,6 @@ def test_a_batch_is_one_statement_whose_parameters_follow_on() -> None:
     assert set(re.findall(r"\$\d+", sql)) == {f"${at}" for at in range(1, count + 1)}
     # What enters an index of a table waits for what leaves it.
     assert "WHERE (SELECT count(*) FROM u_payments) >= 0" in sql
-    assert sql.endswith("SELECT (SELECT count(*) FROM u_station_balances), (SELECT count(*) FROM u_payments)")
-    assert postgres.write((), (payment,)).endswith(") SELECT 0")
+    counts = "(SELECT count(*) FROM u_station_balances), (SELECT count(*) FROM u_payments)"
+    assert sql.endswith(f"SELECT {counts}, {postgres.TRANSACTION}")
+    assert postgres.write((), (payment,)).endswith(f") SELECT {postgres.TRANSACTION}")
