@@ -11,6 +11,7 @@ from gateway.core.book import Book
 from gateway.core.env import Env, closed_for_s
 from gateway.core.items import Claim, Granted, NotNow, Reply
 from gateway.core.pieces import UNDOING
+from gateway.core.restoring import is_restoring, read_restoring
 from gateway.core.rows import Allowance, Attempt, Order, Payment, QueryToken
 from gateway.core.states import advance, advance_order
 from gateway.core.steps import Now, Read, Work
@@ -32,6 +33,7 @@ def claim(items: Sequence[Claim], env: Env) -> Work[list[Reply]]:
     if tokens:
         book.load((yield Read("query_tokens", tokens)))
     yield from _read_allowances(items, book)
+    yield from read_restoring(book)
     replies = [_decide(item, book, now, env) for item in items]
     yield book.write()
     return replies
@@ -53,6 +55,8 @@ def _decide(item: Claim, book: Book, now: int, env: Env) -> Reply:
     payment = book.get(Payment, item.gateway_serial)
     if order is None or payment is None or order.gateway_serial != payment.gateway_serial:
         return NotNow(gone=True, cause="no such order")
+    if is_restoring(book):
+        return NotNow(gone=False, cause="the book is a restored copy", retry_at=now + TURN_RETRY_MS)
     facts = env.facts_of(payment.service)
     refused = _repeat_gate(order, facts, now) if item.repeat else _first_gate(order, now)
     refused = refused or _closed_gate(now, facts, env) or _turn_gate(order, book, now)

@@ -20,13 +20,10 @@ from gateway.core.judge import Judging, Piece
 from gateway.core.moves import Mover
 from gateway.core.outcome import LOST, read_payments
 from gateway.core.pieces import UNDOING
+from gateway.core.restoring import RESTORES, RESTORING
 from gateway.core.rows import Alarm, Attempt, Order, PartnerCounter, Payment, Setting
 from gateway.core.steps import Now, Read, Scan, Work
 
-RESTORING = "restoring"
-"""Setting: since when (ms) the book is being made safe; 0 or absent: nothing is under way, it may be served."""
-RESTORES = "restores"
-"""Setting: how often the book was restored. Whoever has it open notices that it has grown."""
 FLOOR_AHEAD_MS = 60_000
 NUMBER_PARTS = 16
 """A sixteenth of a partner's numbers of a day is passed over: more than a day's payments, and room for ten restores."""

@@ -2,15 +2,15 @@
 
 A dump loaded into another cluster has another system identifier; a promoted stand-by and a recovery to a point in
 time have another timeline. A base backup started as it was shows only to a process that lived on: its book lacks the
-transaction that this process was acknowledged last. After any restore the operator runs `bianmin db
-restored`, which counts the restores: whoever had the book open before must begin anew.
+transaction that this process was acknowledged last, and it closes that book for everybody. After any restore the
+operator runs `bianmin db restored`, which counts the restores: whoever had the book open before must begin anew.
 """
 
 from typing import Any
 
 import asyncpg
 
-from gateway.core.restored import RESTORES, RESTORING
+from gateway.core.restoring import RESTORES, RESTORING
 from gateway.store.port import StoreRefused
 from gateway.store.postgres.config import PostgresConfig
 from gateway.store.postgres.servers import RUN_RESTORED, Servers
@@ -19,6 +19,11 @@ CLUSTER, TIMELINE = "cluster", "timeline"
 _HERE = (
     "SELECT (SELECT system_identifier FROM pg_control_system()) AS cluster,"
     " ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint AS timeline"
+)
+_CLOSE = (
+    "INSERT INTO settings (name, value)"
+    " SELECT unnest($1::text[]), (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    " ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value WHERE settings.value = 0"
 )
 _STATUS = "SELECT pg_xact_status($1::text::xid8)"
 _KEPT = "SELECT name, value FROM settings WHERE name = ANY($1::text[])"
@@ -37,8 +42,11 @@ async def check_identity(connection: Any, config: PostgresConfig, servers: Serve
     names = [CLUSTER, TIMELINE, RESTORING, RESTORES]
     kept = {row["name"]: row["value"] for row in await connection.fetch(_KEPT, names)}
     here = await connection.fetchrow(_HERE)
-    if servers.newest:
-        servers.still_there(await _status(connection, servers.newest))
+    if servers.newest and (await _status(connection, servers.newest)) not in ("committed", None):
+        try:
+            await _close(connection)
+        finally:
+            servers.lacks_what_was_acknowledged()
     if kept.get(RESTORING):
         raise StoreRefused(f"a restored book is not yet made safe: {RUN_RESTORED}")
     servers.same_life(kept.get(RESTORES, 0))
@@ -55,8 +63,18 @@ async def check_identity(connection: Any, config: PostgresConfig, servers: Serve
         await keep_identity(connection)
 
 
+async def _close(connection: Any) -> None:
+    """Nobody may call on what this book says, whether he has noticed or not, until `bianmin db restored` has ended."""
+    async with connection.transaction():
+        # No stand-by need know it: it is about this server.
+        await connection.execute("SET LOCAL synchronous_commit = local")
+        await connection.execute(_CLOSE, [RESTORING])
+
+
 async def _status(connection: Any, transaction: int) -> str | None:
-    """What the server knows of a transaction: `committed`, `aborted`, `in progress`; `future`: it is yet to come."""
+    """What the server knows of a transaction: `committed`, `aborted`, `in progress`; `future`: it is yet to come; None:
+    it is too old to tell.
+    """
     try:
         status: str | None = await connection.fetchval(_STATUS, str(transaction))
     except asyncpg.InvalidParameterValueError:

@@ -9,7 +9,7 @@ as committed is an older copy, or a stand-by that had fallen behind.
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 
@@ -59,16 +59,12 @@ class Servers:
         """A commit is safe: its transaction (PostgreSQL's xid8)."""
         self.newest = max(self.newest, transaction)
 
-    def still_there(self, status: str | None) -> None:
-        """What a server says of the newest transaction (pg_xact_status); None: too old to tell.
-
-        Raises StoreRefused where it is not committed there.
-        """
-        if status not in ("committed", None):
-            self._lose(
-                f"{self.place} lacks what was acknowledged: an older copy, or a stand-by that had fallen behind;"
-                f" {RUN_RESTORED}"
-            )
+    def lacks_what_was_acknowledged(self) -> NoReturn:
+        """The newest transaction is not committed where we are. Raises StoreRefused."""
+        self._lose(
+            f"{self.place} lacks what was acknowledged: an older copy, or a stand-by that had fallen behind;"
+            f" {RUN_RESTORED}"
+        )
 
     def same_life(self, restores: int) -> None:
         """Raises StoreRefused where the book was restored since this process first looked."""
@@ -77,7 +73,7 @@ class Servers:
         elif self._life != restores:
             self._lose("the book was restored while this process had it open: start it anew")
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, why: str) -> NoReturn:
         self.lost = why
         raise StoreRefused(why)
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from functools import partial
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -166,10 +167,12 @@ def older_backup(scene: Scene) -> None:
     cluster.control("faults", {"faults": []})
     cluster.server.kill()
     backup.restore()
-    # Nobody has stopped them: who knew the lost book does nothing with this one, and ends.
+    # Nobody has stopped them: who knew the lost book closes this one for all, and ends.
     calls = cluster.one("SELECT count(*) FROM attempts")
-    knew = cluster.of("worker", "relay", "resolver", "sealer")
-    until_so(lambda: cluster.all_ended(knew), "who knew the lost book ends", LAG_S)
+    closed = "SELECT count(*) FROM settings WHERE name = 'restoring' AND value > 0"
+    until_so(lambda: cluster.one(closed), "the copy is closed", LAG_S)
+    until_so(partial(_some_have_ended, cluster), "who knew the lost book ends", LAG_S)
+    time.sleep(PATIENCE_S)
     assert cluster.one("SELECT count(*) FROM attempts") == calls, "an order of the copy was called"
     cluster.kill_all(cluster.members)
     cluster.command("db", "restored", "--yes")
@@ -182,6 +185,11 @@ def older_backup(scene: Scene) -> None:
     cluster.heal()
     scene.load.go_on()
     scene.check = check_restored
+
+
+def _some_have_ended(cluster: Cluster) -> bool:
+    cluster.look()
+    return bool(cluster.gone)
 
 
 def check_restored(cluster: Cluster, load: Load) -> None:

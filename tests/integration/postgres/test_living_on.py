@@ -61,6 +61,11 @@ async def test_an_older_copy_on_the_same_port_is_not_served() -> None:
         await asyncio.to_thread(backup.restore)
         assert "lacks what was acknowledged" in await _refused(lambda: gateways.one.run(claim))
         assert gateways.one.lost() is not None
+        # Who has nothing to miss in the copy is kept from it all the same.
+        late = gateways.store()
+        with pytest.raises(StoreError, match="not yet made safe"):
+            await late.open()
+        await late.close()
 
 
 async def test_a_kill_that_loses_nothing_is_no_restore() -> None:
@@ -89,7 +94,13 @@ async def test_who_had_the_book_open_before_a_restore_begins_anew(postgres_dsn: 
     try:
         await gateways.found()
         accept = gateways.make.accept(biller_account="90001")
+        open_ = need(await gateways.one.run(accept), items.Taken).payment
         need(await safe.run(BeginRestore(entropy=1)), items.Kept)
+        claim = items.Claim(
+            gateway_serial=open_.gateway_serial, order_serial=open_.gateway_serial, worker="w", entropy=1
+        )
+        refused = need(await gateways.one.run(claim), items.NotNow)
+        assert (refused.gone, refused.cause) == (False, "the book is a restored copy")
         await _cut(gateways)
         assert "not yet made safe" in await _refused(lambda: gateways.one.run(accept))
         assert gateways.one.lost() is None
