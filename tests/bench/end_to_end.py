@@ -15,6 +15,7 @@ from tests.bench.accept import pgbench
 from tests.bench.engines import Book, SqliteBook, postgres_book, postgres_server
 from tests.bench.gateway import serving
 from tests.bench.generator import BadLoadError, Loaded
+from tests.bench.growth_postgres import wal_bytes
 from tests.bench.installation import Installation, command, installation, write_config
 from tests.bench.load import Plan
 from tests.bench.options import Options
@@ -64,10 +65,13 @@ def kafka_postgres(options: Options) -> list[Result]:
                 book = stack.enter_context(postgres_book(house, server, f"end_to_end_{workers}"))
                 plan = _plan(house, book, settings, options, in_flight=KAFKA_IN_FLIGHT, warm_up_s=KAFKA_WARM_UP_S)
                 port = stack.enter_context(_cluster(house, book.store, settings, kafka, workers))
+                before = wal_bytes(server)
                 loaded = _drive(house, book, plan.on(port))
+                ((stored,),) = book.ask("SELECT count(*) FROM payments")
+                logged = (wal_bytes(server) - before) // int(stored)
             result = _result(
                 "end_to_end_kafka_postgres", loaded, bus="kafka", engine="postgresql", in_flight=KAFKA_IN_FLIGHT,
-                workers=workers, processes=2 + workers, partitions=PARTITIONS,
+                workers=workers, processes=2 + workers, partitions=PARTITIONS, wal_bytes_per_payment=logged,
             )  # fmt: skip
             results.append(result.compared(*floors, Reference(name="target", per_s=KAFKA_TARGET_PER_S)))
     return results

@@ -92,10 +92,10 @@ def measure(options: Options) -> list[Result]:
         asyncio.run(book.fill(FEW, None))
         with Window() as at_few:
             few = asyncio.run(book.measure())
-        before = _wal_bytes(server)
+        before = wal_bytes(server)
         grown = book.stored
         asyncio.run(book.fill(MANY_FULL if options.full else MANY, None if options.full else FILL_LIMIT_S))
-        per_payment = (_wal_bytes(server) - before) // max(1, book.stored - grown)
+        per_payment = (wal_bytes(server) - before) // max(1, book.stored - grown)
         with Window() as at_many:
             many = asyncio.run(book.measure())
         size_mib = int(server.run_sql("SELECT pg_database_size(current_database())", DATABASE)) / 2**20
@@ -107,5 +107,6 @@ def measure(options: Options) -> list[Result]:
     return [growth_result((few, at_few), (many, at_many), book.stored, settings)]
 
 
-def _wal_bytes(server: PostgresServer) -> int:
+def wal_bytes(server: PostgresServer) -> int:
+    """How much the server has written to its log so far."""
     return int(server.run_sql("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')"))
