@@ -167,7 +167,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountBalance(msgspec.Struct, frozen=True, kw_only=True):
-    """`GET /v1/account`."""
+    """`GET /v1/account`. certificate_days_left: whole days, where the asking certificate ends soon (CERT-03)."""
 
     available_fen: int
     reserved_fen: int
@@ -175,6 +175,7 @@ class AccountBalance(msgspec.Struct, frozen=True, kw_only=True):
     overdraft_limit_fen: int
     low_balance: bool
     account_date: str
+    certificate_days_left: int | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -253,6 +253,15 @@ _UNSIGNED = (
     ),
     Route(
         method="GET",
+        path="/v1/crl/{issuer_keyid}",
+        summary="The newest revocation list of an issuing CA, by the keyid of its certificate.",
+        segments={"issuer_keyid": KeyId},
+        signed=False,
+        answers={200: Answer(body=None, says="DER (RFC 5280 s5).", media_type="application/pkix-crl")},
+        problems=("not-found",),
+    ),
+    Route(
+        method="GET",
         path="/openapi.json",
         summary="This description.",
         signed=False,

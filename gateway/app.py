@@ -6,15 +6,16 @@ admin server. A front is a process beside one on SQLite that only verifies, sign
 
 import secrets
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from certs.certificates import Certificate
+from certs.core.chains import issuer_of
 from certs.core.profile import normal_authority
-from certs.keys import PemSigner, load_certificate, load_password
+from certs.keys import PemSigner, load_certificate, load_certificates, load_password
 from contracts.biller import Adapter, Biller
 from contracts.breaker import BreakerPolicy
 from contracts.clock import Clock
@@ -35,6 +36,7 @@ from gateway.flow.waiters import Waiters
 from gateway.http.admin import AdminServer
 from gateway.http.certificates import served_pem
 from gateway.http.partner import PartnerServer
+from gateway.http.partner_tls import PartnerDoor
 from gateway.http.server import TerminalServer
 from gateway.http.services import Limits, Services
 from gateway.observe import Observer
@@ -46,11 +48,11 @@ from gateway.watch import Watch, Watched
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
-    """The gateway's own keys, and whom it trusts."""
+    """The gateway's own keys, and whom it trusts. issuings: CAs of every period that still verifies, newest first."""
 
     reply: PemSigner
     archive: PemSigner | None
-    issuing: Certificate
+    issuings: tuple[Certificate, ...]
     root: Certificate
 
 
@@ -63,7 +65,7 @@ def load_signing(config: Config) -> Signing:
     return Signing(
         reply=PemSigner.load(keys.reply_cert_file, keys.reply_key_file, keys.reply_key_password_file),
         archive=archive,
-        issuing=load_certificate(keys.issuing_cert_file),
+        issuings=load_certificates(keys.issuing_cert_file),
         root=load_certificate(keys.root_cert_file),
     )
 
@@ -139,8 +141,20 @@ class App:
         self._readiness = Readiness(store, config.store.queue_max, lambda: self._draining)
         services = self._services(adapters, env, store, clock)
         self._public = TerminalServer(services) if self._api else None
-        self._partner = PartnerServer(services) if self._api and flow else None
+        self._partner_tls = self._tls()
+        self._door = self._make_door(store, clock)
+        self._partner = PartnerServer(services, self._door) if self._api and flow else None
         self._admin = AdminServer(services) if flow else None
+
+    def _make_door(self, store: Store, clock: Clock) -> PartnerDoor | None:
+        billers, context = self._config.http.partner_client_certs, self._partner_tls
+        if unknown := set(billers) - set(self._config.billers):
+            # A slip here would leave a door open that was meant to be shut.
+            form = f"names of [billers], not {min(unknown)}"
+            raise ConfigError(self._config.file, "http.partner_client_certs", form)
+        if not billers or context is None:
+            return None
+        return PartnerDoor(store, clock, context, billers, self._observer.chore_failed)
 
     def _services(self, adapters: Mapping[str, Adapter], env: Env, store: Store, clock: Clock) -> Services:
         engine, http = self._engine, self._config.http
@@ -151,7 +165,7 @@ class App:
             entropy=lambda: secrets.randbits(64),
             reply_signer=self._signing.reply,
             authorities=self._authorities(),
-            issuing=self._signing.issuing,
+            issuings=self._signing.issuings,
             root=self._signing.root,
             shop_text=lambda biller, service, code: adapters[biller].shop_text(service, code),
             undo_text=lambda biller, service, code: adapters[biller].undo_text(service, code),
@@ -160,7 +174,7 @@ class App:
             ready=self._readiness.reasons,
             bus_up=lambda: self._bus is None or self._bus.view().up,
             render_metrics=lambda: self._observer.render(engine, store, self._bus),
-            certificate_pem=served_pem(store, self._signing.issuing),
+            certificate_pem=served_pem(store, self._signing.issuings),
             accepted=self._observer.accepted,
             notices=engine.notices if engine else {},
             limits=replace(
@@ -221,13 +235,16 @@ class App:
 
     def _watch(self) -> Watch:
         signing, store = self._signing, self._config.store
-        ours = {"reply": signing.reply.certificate, "issuing": signing.issuing, "root": signing.root}
+        # An older issuing CA ends by design.
+        newest = max(signing.issuings, key=lambda one: one.not_after)
+        ours = {"reply": signing.reply.certificate, "issuing": newest, "root": signing.root}
         if signing.archive is not None:
             ours["archive"] = signing.archive.certificate
         watched = Watched(
             store=self._store,
             clock=self._clock,
             certificates={role: certificate.not_after for role, certificate in ours.items()},
+            issuers={one.keyid: one.not_after for one in signing.issuings},
             folder=store.path.parent if isinstance(store, SqliteStore) else Path.cwd(),
             raised=self._observer.alarms_risen,
             failed=self._observer.chore_failed,
@@ -242,7 +259,12 @@ class App:
         if self._partner is not None:
             # Fronts on SQLite share the public port alone.
             shared = reuse_port and not self._alone
-            partner = await self._partner.start(config.bind_host, config.partner_port, tls=tls, reuse_port=shared)
+            if self._door is not None:
+                await self._door.look()
+                self._tasks.start("partners", self._door.run())
+            partner = await self._partner.start(
+                config.bind_host, config.partner_port, tls=self._partner_tls, reuse_port=shared
+            )
         if self._admin is not None:
             admin = await self._admin.start(config.bind_admin_host, config.admin_port)
         return Ports(public=public, partner=partner, admin=admin)
@@ -269,7 +291,7 @@ class App:
     async def _register_own_certificates(self) -> None:
         for signer, role in ((self._signing.reply, "reply"), (self._signing.archive, "archive")):
             if signer is not None:
-                await self._store.run(register_item(signer.certificate, role))
+                await self._store.run(register_item(signer.certificate, role, self._signing.issuings))
 
     def _tls(self) -> ssl.SSLContext | None:
         http = self._config.http
@@ -285,8 +307,9 @@ class App:
         return context
 
 
-def register_item(certificate: Certificate, role: str) -> Any:
+def register_item(certificate: Certificate, role: str, issuings: Sequence[Certificate]) -> Any:
     """What makes a certificate known to the book."""
+    issuer = issuer_of(certificate, issuings)
     return RegisterCertificate(
         keyid=certificate.keyid,
         der=certificate.der,
@@ -294,6 +317,8 @@ def register_item(certificate: Certificate, role: str) -> Any:
         public_key_sha256=certificate.public_key_sha256,
         not_before=_ms(certificate.not_before),
         not_after=_ms(certificate.not_after),
+        serial=f"{certificate.serial:x}",
+        issuer_keyid="" if issuer is None else issuer.keyid,
     )
 
 

@@ -142,10 +142,16 @@ def build_env(config: Config, adapters: Mapping[str, Adapter]) -> "Env":
     from zoneinfo import ZoneInfo
 
     from gateway.core.env import Env
+    from gateway.ops.roles import load_rights
 
     manifests = {name: adapters[name].manifest for name in config.billers}
     try:
-        return Env(zone=ZoneInfo(config.bureau.zone), manifests=manifests, topic_prefix=config.bus.topic_prefix)
+        return Env(
+            zone=ZoneInfo(config.bureau.zone),
+            manifests=manifests,
+            topic_prefix=config.bus.topic_prefix,
+            rights=load_rights(),
+        )
     except ValueError as clash:
         raise ConfigError(config.file, "billers", f"each service at one biller: {clash}") from clash
 

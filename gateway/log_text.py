@@ -26,7 +26,7 @@ WORDS = frozenset(
     channel character characters check child chore claim client clock close closed code codes column columns come
     comes command commit committed configuration configured confirm conflict connect connected connection
     connections connector consistent constraint contains content contradiction contradicts control coroutine could
-    count create created cryptography current cust data database date day deadline deadlock debit decide decided
+    count create created crl cryptography current cust data database date day deadline deadlock debit decide decided
     declare declared declined decode decoding deep default denied deposit descriptor detail detected device dict did
     differs digits direct directory disconnected disk division dns do does doubt down drop dropped due duplicate
     during each early echo empty encode encoding encrypted end ended engine entry enum eof errno error errors event

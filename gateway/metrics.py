@@ -63,7 +63,14 @@ class Metrics:
         self.outbox_oldest = gauge("outbox_oldest_seconds", "Age of the oldest message that has not left.")
         self.unclaimed_oldest = gauge("unclaimed_oldest_seconds", "How long the oldest order due now waits for a call.")
         self.certificate_ends = gauge(
-            "certificate_not_after_seconds", "Unix time at which a certificate ends; of stations, the first.", "role"
+            "certificate_not_after_seconds",
+            "Unix time at which a certificate ends; of stations, staff and partners, the first that is not renewed.",
+            "role",
+        )
+        self.crl_ends = gauge(
+            "crl_next_update_seconds",
+            "Unix time at which a CA's newest revocation list ends; of a partner's CA without one 0.",
+            "issuer",
         )
         self.disk_free = gauge("disk_free_ratio", "Free part of the disk this process writes to.")
         self.clock_skew = gauge("clock_skew_seconds", "The database's clock less this machine's.")

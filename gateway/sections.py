@@ -55,8 +55,9 @@ class Bureau(Section, frozen=True, kw_only=True):
 class Http(Section, frozen=True, kw_only=True):
     """The three listeners. listen: the terminals' (public); partner_port: notices, on the same host; admin_port on
     admin_host. authorities: what a signed `@authority` may be. Without TLS files only loopback is listened on, unless
-    plain_http says that a proxy in front ends TLS. in_flight_max: requests at once; station_per_s, station_burst: the
-    token bucket of each station."""
+    plain_http says that a proxy in front ends TLS. partner_client_certs: billers whose notices come only over TLS with
+    a client certificate that is pinned for them (`certs partner add --use tls`). in_flight_max: requests at once;
+    station_per_s, station_burst: the token bucket of each station."""
 
     listen: str = "127.0.0.1:8443"
     authorities: tuple[str, ...]
@@ -66,6 +67,7 @@ class Http(Section, frozen=True, kw_only=True):
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
     tls_key_password_file: Path | None = None
+    partner_client_certs: tuple[str, ...] = ()
     plain_http: bool = False
     in_flight_max: int = 512
     body_max_bytes: int = 16_384
@@ -90,6 +92,11 @@ class Http(Section, frozen=True, kw_only=True):
             self.tls or self.plain_http or _LOOPBACK.fullmatch(self.host),
             "listen",
             "a loopback host while there are no TLS files (or plain_http = true behind a proxy that ends TLS)",
+        )
+        _need(
+            self.tls or not self.partner_client_certs,
+            "partner_client_certs",
+            "no biller while there are no TLS files: a proxy in front would keep the client's certificate to itself",
         )
         default = ":443" if self.tls or self.plain_http else ":80"
         for authority in self.authorities:
@@ -132,8 +139,9 @@ class Http(Section, frozen=True, kw_only=True):
 class Keys(Section, frozen=True, kw_only=True):
     """Certificates and key files (PEM; keys encrypted, passwords in files of one line).
 
-    reply: signs replies. archive: signs the days of the evidence; without it days are sealed and stay unsigned.
-    issuing_key: only where this installation issues certificates itself (the pilot CA).
+    issuing_cert_file: the issuing CAs of every period that still verifies, newest first. reply: signs replies.
+    archive: signs the days of the evidence; without it days are sealed and stay unsigned.
+    issuing_key: of one of those CAs, only where this installation issues certificates itself (the pilot CA).
     """
 
     root_cert_file: Path

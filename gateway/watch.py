@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from gateway.clock import BookClock
 from gateway.core.audited import AUDIT_AT, AUDIT_VIOLATIONS
+from gateway.core.expiry import NOT_RENEWED
 from gateway.core.views import DayView, PeekDay
 from gateway.metrics import Metrics
 from gateway.store.port import Snapshot, Store, StoreError
@@ -21,13 +22,19 @@ _ALARMS = "SELECT kind, count(*) FROM alarms WHERE seen_at IS NULL GROUP BY kind
 _UNSEALED = "SELECT min(received_at) FROM records WHERE day IS NULL"
 _OUTBOX = "SELECT min(created_at) FROM outbox WHERE published_at IS NULL"
 _UNCLAIMED = "SELECT min(next_try_at) FROM orders WHERE state = 'READY' AND hold = 0 AND next_try_at <= :now"
-_STATIONS = "SELECT min(not_after) FROM certificates WHERE role = 'station' AND state = 'ACTIVE'"
+_ENDS = (
+    "SELECT role, min(not_after) FROM certificates WHERE role IN ('station', 'operator') AND state = 'ACTIVE'"  # noqa: S608
+    f" AND {NOT_RENEWED} GROUP BY role ORDER BY role"
+)
+_LISTS = "SELECT issuer_keyid, max(next_update) FROM revocation_lists GROUP BY issuer_keyid"
+_PARTNERS = "SELECT keyid, use, not_after FROM partner_certificates WHERE state = 'ACTIVE' AND not_after > :now"
 _AUDITED = "SELECT name, value FROM settings WHERE name IN (:at, :violations)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What is watched. certificates: ends of our own, by role. folder: where this process writes.
+    """What is watched. certificates: ends of our own, by role. issuers: issuing CAs that publish lists, keyid to end.
+    folder: where this process writes.
 
     raised(kind, count): called when alarms of a kind that nobody has looked at have grown in number.
     failed: called when the book could not be read.
@@ -36,6 +43,7 @@ class Watched:
     store: Store
     clock: BookClock
     certificates: Mapping[str, datetime]
+    issuers: Mapping[str, datetime] = field(default_factory=dict)
     folder: Path
     raised: Callable[[str, int], None]
     failed: Callable[[str, BaseException], None]
@@ -50,6 +58,7 @@ class Watch:
     def __init__(self, metrics: Metrics, watched: Watched) -> None:
         self._metrics, self._watched = metrics, watched
         self._alarms: dict[str, int] = {}
+        self._ending: set[str] = set()
 
     async def run(self) -> None:
         """Look again and again."""
@@ -101,14 +110,30 @@ class Watch:
         self._metrics.seal_lag.set(await _age_s(snapshot, _UNSEALED, now))
         self._metrics.outbox_oldest.set(await _age_s(snapshot, _OUTBOX, now))
         self._metrics.unclaimed_oldest.set(await _age_s(snapshot, _UNCLAIMED, now, {"now": now}))
-        ends = await _first(snapshot, _STATIONS)
-        if ends is not None:
-            self._metrics.certificate_ends.labels("station").set(ends / 1000)
+        ends = {str(role): int(end) async for page in snapshot.rows(_ENDS) for role, end in page}
+        for role in self._ending - set(ends):
+            self._metrics.certificate_ends.remove(role)
+        self._ending = set(ends)
+        for role, end in ends.items():
+            self._metrics.certificate_ends.labels(role).set(end / 1000)
+        await self._read_lists(snapshot, now)
         names = {"at": AUDIT_AT, "violations": AUDIT_VIOLATIONS}
         audited = {str(name): int(value) async for page in snapshot.rows(_AUDITED, names) for name, value in page}
         if AUDIT_AT in audited:
             self._metrics.audit_at.set(audited[AUDIT_AT] / 1000)
             self._metrics.audit_violations.set(audited[AUDIT_VIOLATIONS])
+
+    async def _read_lists(self, snapshot: Snapshot, now: int) -> None:
+        """Until when each CA's newest list counts; an issuing CA that has ended owes none any more."""
+        ends = {str(issuer): int(until) async for page in snapshot.rows(_LISTS) for issuer, until in page}
+        owed = {keyid for keyid, end in self._watched.issuers.items() if keyid in ends and now < end.timestamp() * 1000}
+        partners = [row async for page in snapshot.rows(_PARTNERS, {"now": now}) for row in page]
+        owed |= {keyid for keyid, use, _ in partners if use == "ca"}
+        self._metrics.crl_ends.clear()
+        for keyid in owed:
+            self._metrics.crl_ends.labels(keyid[:16]).set(ends.get(keyid, 0) / 1000)
+        if partners:
+            self._metrics.certificate_ends.labels("partner").set(min(end for _, _, end in partners) / 1000)
 
     def _tell_alarms(self, alarms: dict[str, int]) -> None:
         risen = sorted(kind for kind, count in alarms.items() if count > self._alarms.get(kind, 0))

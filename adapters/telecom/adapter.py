@@ -1,7 +1,6 @@
 """The telecom platform as a biller: asks, waits, and hands every answer to the pure readers of this folder."""
 
 import secrets
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -12,6 +11,7 @@ from adapters.telecom.signing import REPLY_LIMIT
 from adapters.telecom.wire import Agent, Answer, BadOrder, Doubt
 from adapters.transport.codes import CodeTable
 from adapters.transport.http import HttpCall, HttpCaller, MayHaveLeft, NeverLeft, Reply, TimeOuts
+from adapters.transport.tls import client_context
 from contracts.biller import (
     BadNotice,
     Bill,
@@ -78,7 +78,7 @@ class Telecom:
             clock=self._clock,
             base_url=config.base_url,
             connections=config.connections,
-            ssl_context=ssl.create_default_context(cafile=config.tls_ca_file) if config.tls_ca_file else None,
+            ssl_context=client_context(config.tls),
         )
         await caller.open()
         self._opened = agent, caller

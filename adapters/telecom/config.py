@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.telecom.signing import SignType
+from adapters.transport.tls import TlsFiles
 
 _AGENT_NO = re.compile(r"[0-9]{10}")
 _KEY_NO = re.compile(r"[0-9]{2}")
@@ -19,9 +20,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     base_url: the platform's, http only in test. sign_key_file: the secret of key_no, one line. other_key_files: keyNo
     → file of further keys valid now: during a change of keys the platform signs notices with the lowest (s6).
-    tls_ca_file: PEM of the platform's CA, "" for the system's. Times in milliseconds: pay_timeout_ms for bill/pay and
-    bill/reverse (the platform takes up to 45 s), reply_timeout_ms for the rest; each begins with the call and, with
-    the send window, stays below the flow's call_deadline_s. recon_max_bytes: largest day file taken, held in memory.
+    tls_*: see adapters.transport.tls.TlsFiles. Times in milliseconds: pay_timeout_ms for bill/pay and bill/reverse (the
+    platform takes up to 45 s), reply_timeout_ms for the rest; each begins with the call and, with the send window,
+    stays below the flow's call_deadline_s. recon_max_bytes: largest day file taken, held in memory.
     """
 
     base_url: str
@@ -31,6 +32,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sign_key_file: str
     other_key_files: dict[str, str] = {}
     tls_ca_file: str = ""
+    tls_pinned_cert_file: str = ""
+    tls_client_cert_file: str = ""
+    tls_client_key_file: str = ""
+    tls_client_key_password_file: str = ""
     connect_timeout_ms: int = 2_000
     pay_timeout_ms: int = 57_000
     reply_timeout_ms: int = 18_000
@@ -46,12 +51,25 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for key_no, path in self.other_key_files.items():
             _need(_KEY_NO.fullmatch(key_no) and path, "other_key_files", "2 digits = a path")
         _need(self.key_no not in self.other_key_files, "other_key_files", "keys other than key_no")
+        wrong = self.tls.wrong()
+        _need(wrong is None, *(wrong or ": expected ").split(": expected ", 1))
         _within("connect_timeout_ms", self.connect_timeout_ms, 100, 10_000)
         _within("pay_timeout_ms", self.pay_timeout_ms, 11_000, 58_000)
         _within("reply_timeout_ms", self.reply_timeout_ms, 11_000, 18_000)
         _within("download_timeout_ms", self.download_timeout_ms, 11_000, 1_800_000)
         _within("connections", self.connections, 1, 50)
         _within("recon_max_bytes", self.recon_max_bytes, 1_024, 1_073_741_824)
+
+    @property
+    def tls(self) -> TlsFiles:
+        """Whom we believe, and who we are."""
+        return TlsFiles(
+            ca_file=self.tls_ca_file,
+            pinned_cert_file=self.tls_pinned_cert_file,
+            client_cert_file=self.tls_client_cert_file,
+            client_key_file=self.tls_client_key_file,
+            client_key_password_file=self.tls_client_key_password_file,
+        )
 
 
 def _need(ok: object, key: str, form: str) -> None:

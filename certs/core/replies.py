@@ -1,9 +1,11 @@
 """Signed replies: make one, prove one (api s1)."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
-from certs.core.certificates import Certificate, Role, judge
+from certs.core.certificates import Certificate, Role
+from certs.core.chains import judge_among
 from certs.core.headers import (
     ALG,
     KEYID,
@@ -78,16 +80,17 @@ def verify_reply(
     *,
     request_signature_field: str,
     certificate: Certificate,
-    issuing: Certificate,
+    issuings: Sequence[Certificate],
     root: Certificate,
     now: datetime,
 ) -> ReplyProof | Refused:
     """Prove a reply to the very request whose signature field is given, or say why it is no reply.
 
-    certificate: the one the reply names; it must chain to issuing and root, be valid at `now` (aware) and have the
-    reply role: without that demand a station's own certificate signs a "reply" that verifies. request_signature_field:
-    of the request as sent, kept by the sender, never taken from the reply. Refused with `signature-missing`,
-    `malformed`, `unsupported-media-type`, `signature-invalid` or judge's slugs. What is refused decides nothing.
+    certificate: the one the reply names; it must chain to one of issuings and to root, be valid at `now` (aware) and
+    have the reply role: without that demand a station's own certificate signs a "reply" that verifies.
+    request_signature_field: of the request as sent, kept by the sender, never taken from the reply. Refused with
+    `signature-missing`, `malformed`, `unsupported-media-type`, `signature-invalid` or judge's slugs. What is refused
+    decides nothing.
     Source: api s1, design s6.
     """
     read = _read_params(reply)
@@ -98,7 +101,7 @@ def verify_reply(
         return Refused("signature-invalid", "keyid names another certificate")
     if certificate.role is not Role.REPLY:
         return Refused("signature-invalid", "the certificate has not the reply role")
-    slug = judge(certificate, issuing, root, now)
+    slug = judge_among(certificate, issuings, root, now)
     if slug is not None:
         return Refused(slug, "the reply's certificate is not valid here and now")
     if (found[1] is not None) != bool(reply.body):

@@ -149,16 +149,37 @@ def judge_crl(crl: RevocationList, issuer: Certificate, now: datetime, *, seen: 
     return None if now < crl.next_update else "crl-stale"
 
 
-def _names(crl: RevocationList, issuer: Certificate) -> bool:
+def may_sign_lists(issuer: Certificate) -> bool:
+    """Whether a certificate is an authority's that may sign revocation lists (RFC 5280 s6.3.3); nothing is verified."""
     extensions = issuer.parsed.extensions
     try:
         constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
-        own = extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return False
+    return constraints.ca and usage.crl_sign
+
+
+def names_issuer(certificate: Certificate, issuer: Certificate) -> bool:
+    """Whether a certificate names an authority as its issuer, by name and, where it says one, by key identifier."""
+    if certificate.parsed.issuer != issuer.parsed.subject:
+        return False
+    try:
+        extensions = certificate.parsed.extensions
+        named = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        own = issuer.parsed.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return True
+    return named is None or named == own
+
+
+def _names(crl: RevocationList, issuer: Certificate) -> bool:
+    try:
+        own = issuer.parsed.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
         named = crl.parsed.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     except x509.ExtensionNotFound:
         return False
-    return constraints.ca and usage.crl_sign and named == own and crl.parsed.issuer == issuer.parsed.subject
+    return may_sign_lists(issuer) and named == own and crl.parsed.issuer == issuer.parsed.subject
 
 
 def _is_signed(parsed: x509.CertificateRevocationList, issuer: Certificate) -> bool:

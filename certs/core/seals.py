@@ -117,9 +117,9 @@ class Frontier:
     def add(self, leaf: bytes) -> None:
         """The next leaf, 32 bytes. Raises ValueError for another length."""
         _check_hashes(leaf)
-        node, size = _tree_leaf(leaf), self.count
+        node, size = tree_leaf(leaf), self.count
         while size & 1:
-            node, size = _node(self._peaks.pop(), node), size >> 1
+            node, size = tree_node(self._peaks.pop(), node), size >> 1
         self._peaks.append(node)
         self.count += 1
 
@@ -129,8 +129,40 @@ class Frontier:
             return hashlib.sha256().digest()
         *higher, node = self._peaks
         for peak in reversed(higher):
-            node = _node(peak, node)
+            node = tree_node(peak, node)
         return node
+
+
+class PathFinder:
+    """The Merkle path of one leaf of a day, found while the day's leaves go by: in memory of log2(n)², not of n.
+
+    Adding every leaf in order and asking for the path gives merkle_path(leaves, index).
+    """
+
+    def __init__(self, index: int) -> None:
+        if index < 0:
+            raise IndexError(f"no leaf {index}")
+        self.count = 0
+        self._index = index
+        # The sibling at height h stands for the leaves that share all bits of their place above h with ours, not h.
+        self._siblings: list[Frontier] = []
+
+    def add(self, leaf: bytes) -> None:
+        """The next leaf, 32 bytes. Raises ValueError for another length."""
+        _check_hashes(leaf)
+        height = (self.count ^ self._index).bit_length() - 1
+        if height >= 0:
+            while len(self._siblings) <= height:
+                self._siblings.append(Frontier())
+            self._siblings[height].add(leaf)
+        self.count += 1
+
+    def path(self) -> list[tuple[Side, bytes]]:
+        """The siblings up to the root. Raises IndexError where the leaf has not come by."""
+        if self.count <= self._index:
+            raise IndexError(f"no leaf {self._index} among {self.count}")
+        sides = [Side.LEFT if self._index >> height & 1 else Side.RIGHT for height in range(len(self._siblings))]
+        return [(side, one.root()) for side, one in zip(sides, self._siblings, strict=True) if one.count]
 
 
 def merkle_path(leaves: Sequence[bytes], index: int) -> list[tuple[Side, bytes]]:
@@ -160,9 +192,9 @@ def verify_path(leaf: bytes, path: Sequence[tuple[Side, bytes]], root: bytes, *,
         return False
     if [side for side, _ in path] != list(_sides(index, count)):
         return False
-    running = _tree_leaf(leaf)
+    running = tree_leaf(leaf)
     for side, sibling in path:
-        running = _node(sibling, running) if side is Side.LEFT else _node(running, sibling)
+        running = tree_node(sibling, running) if side is Side.LEFT else tree_node(running, sibling)
     return running == root
 
 
@@ -194,11 +226,13 @@ def statement_hash(statement: bytes) -> bytes:
     return hashlib.sha256(statement).digest()
 
 
-def _tree_leaf(leaf: bytes) -> bytes:
+def tree_leaf(leaf: bytes) -> bytes:
+    """What a record's leaf is in its day's tree (level 0): SHA-256(0x00 ‖ leaf)."""
     return hashlib.sha256(b"\x00" + leaf).digest()
 
 
-def _node(left: bytes, right: bytes) -> bytes:
+def tree_node(left: bytes, right: bytes) -> bytes:
+    """What stands above two of them: SHA-256(0x01 ‖ left ‖ right)."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
@@ -206,10 +240,10 @@ def _levels(leaves: Sequence[bytes]) -> Iterator[list[bytes]]:
     """Every level from the tree's leaves to its root. An odd last one moves up unchanged: RFC 6962's split by powers
     of two gives the same tree."""
     _check_hashes(*leaves)
-    level = [_tree_leaf(one) for one in leaves]
+    level = [tree_leaf(one) for one in leaves]
     yield level
     while len(level) > 1:
-        above = [_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+        above = [tree_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
         if len(level) & 1:
             above.append(level[-1])
         level = above
@@ -226,5 +260,6 @@ def _sides(index: int, count: int) -> Iterator[Side]:
 
 
 def _check_hashes(*hashes: bytes) -> None:
-    if any(len(one) != HASH_BYTES for one in hashes):
-        raise ValueError(f"a hash must be {HASH_BYTES} bytes")
+    for one in hashes:  # a million records a minute come by here
+        if len(one) != HASH_BYTES:
+            raise ValueError(f"a hash must be {HASH_BYTES} bytes")

@@ -56,7 +56,7 @@ def _decide(item: Claim, book: Book, now: int, env: Env) -> Reply:
     if order is None or payment is None or order.gateway_serial != payment.gateway_serial:
         return NotNow(gone=True, cause="no such order")
     if is_restoring(book):
-        return NotNow(gone=False, cause="the book is a restored copy", retry_at=now + TURN_RETRY_MS)
+        return NotNow(gone=False, cause="the book is closed", retry_at=now + TURN_RETRY_MS)
     facts = env.facts_of(payment.service)
     refused = _repeat_gate(order, facts, now) if item.repeat else _first_gate(order, now)
     refused = refused or _closed_gate(now, facts, env) or _turn_gate(order, book, now)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from contracts.manifest import BillModel, FlowFacts, Manifest
 from contracts.money import Fen
+from gateway.core.rights import Rights
 
 RETIRED = FlowFacts(
     title="停办业务",
@@ -25,12 +26,16 @@ RETIRED = FlowFacts(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Env:
-    """Constant for the life of a process. send_window_ms: how long after a claim the first byte may still leave."""
+    """Constant for the life of a process. send_window_ms: how long after a claim the first byte may still leave.
+
+    rights: what the people of each department may do.
+    """
 
     zone: ZoneInfo
     manifests: Mapping[str, Manifest]
     send_window_ms: int = 2000
     topic_prefix: str = "bianmin"
+    rights: Mapping[str, Rights] = field(default_factory=dict)
     billers: Mapping[str, Manifest] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -116,9 +116,7 @@ class AnswerBill(Item, frozen=True, kw_only=True):
 
 class Claim(Item, frozen=True, kw_only=True):
     """A worker is ready to call the biller for this order now. repeat: send an undo in doubt again.
-
-    share: of the biller, under which `worker` has an allowance now (gateway.core.allowances); None: it is alone.
-    """
+    share: of the biller, under which `worker` has an allowance now (gateway.core.allowances); None: it is alone."""
 
     gateway_serial: str
     order_serial: str
@@ -237,6 +235,9 @@ class AddStation(Item, frozen=True, kw_only=True):
     trained_until: int
     overdraft_limit_fen: int = 0
     low_balance_fen: int = 0
+    serial: str = ""
+    issuer_keyid: str = ""
+    key_serial: str = ""
 
 
 class SetStation(Item, frozen=True, kw_only=True):
@@ -248,7 +249,7 @@ class SetStation(Item, frozen=True, kw_only=True):
 
 
 class RegisterCertificate(Item, frozen=True, kw_only=True):
-    """Make one of the gateway's own certificates known (reply, archive, operator)."""
+    """Make one of the gateway's own certificates known (reply, archive)."""
 
     keyid: str
     der: bytes
@@ -256,6 +257,8 @@ class RegisterCertificate(Item, frozen=True, kw_only=True):
     public_key_sha256: str
     not_before: int
     not_after: int
+    serial: str = ""
+    issuer_keyid: str = ""
 
 
 class SetPrices(Item, frozen=True, kw_only=True):

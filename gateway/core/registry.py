@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from certs.core.life import PROVISIONED
 from contracts.serials import Serials
 from gateway.core.book import Book
 from gateway.core.days import open_day
@@ -19,6 +20,7 @@ from gateway.core.items import (
     SetStation,
 )
 from gateway.core.ledger import Cause, legs_of, post
+from gateway.core.provisioned import add_lived
 from gateway.core.rows import (
     Balance,
     Binding,
@@ -90,15 +92,23 @@ def _provision(item: AddStation, book: Book, now: int) -> None:
             not_before=item.not_before,
             not_after=item.not_after,
             registered_at=now,
+            serial=item.serial,
+            issuer_keyid=item.issuer_keyid,
+            key_serial=item.key_serial,
+            state_at=now,
         )
     )
+    add_lived(book, item.keyid, now)
     book.add(
         Binding(
             keyid=item.keyid,
             institution_code=code,
             terminal_id=item.terminal_id,
             operator_id=item.operator_id,
+            key_serial=item.key_serial,
             bound_at=now,
+            prepared_by=PROVISIONED,
+            approved_by=PROVISIONED,
         )
     )
     for service in item.services:
@@ -115,6 +125,11 @@ def set_station(items: Sequence[SetStation], env: Env) -> Work[list[Reply]]:
         station = book.get(Station, item.institution_code)
         if station is None:
             replies.append(Refusal(slug="not-found", detail=f"There is no station {item.institution_code}."))
+            continue
+        if station.state == "CLOSED":
+            replies.append(
+                Refusal(slug="state-conflict", detail=f"Station {item.institution_code} is closed for good.")
+            )
             continue
         changed = station.state != item.state
         if changed:
@@ -143,8 +158,12 @@ def register_certificate(items: Sequence[RegisterCertificate], env: Env) -> Work
                     not_before=item.not_before,
                     not_after=item.not_after,
                     registered_at=now,
+                    serial=item.serial,
+                    issuer_keyid=item.issuer_keyid,
+                    state_at=now,
                 )
             )
+            add_lived(book, item.keyid, now)
         replies.append(Kept(count=int(not known)))
     yield book.write()
     return replies

@@ -15,14 +15,19 @@ from gateway.core import (
     card_write,
     chores,
     claim,
+    deeds,
     inquire,
     items,
+    items_deeds,
     leases,
     outcome,
+    partner_keys,
     refund,
     registry,
     resolve,
     restored,
+    revocations,
+    staff_deeds,
     views,
 )
 from gateway.core.env import Env
@@ -77,11 +82,16 @@ UNITS: Mapping[type[Item], Unit] = {
     restored.BeginRestore: restored.begin_restore,
     restored.RestoreOrders: restored.restore_orders,
     restored.EndRestore: restored.end_restore,
+    revocations.KeepList: revocations.keep_list,
+    partner_keys.FindPartnerKeys: partner_keys.find_partner_keys,
     items.AddStation: registry.add_station,
     items.SetStation: registry.set_station,
     items.RegisterCertificate: registry.register_certificate,
     items.SetPrices: registry.set_prices,
     items.Deposit: registry.deposit,
+    items_deeds.Act: deeds.act,
+    items_deeds.RegisterStaff: staff_deeds.register_staff,
+    items_deeds.ExpireCertificates: deeds.expire_certificates,
 }
 """Units that write."""
 
@@ -101,6 +111,7 @@ READ_UNITS: Mapping[type[Item], Unit] = {
     archive.CheckMonths: archive.check_months,
     archive.CountPayments: archive.count_payments,
     restored.PeekRestoring: restored.peek_restoring,
+    revocations.PeekList: revocations.peek_list,
 }
 """Units that only read."""
 
@@ -121,6 +132,8 @@ _REPLIES = (
     allowances.Dealt,
     restored.Restored,
     archive.Archived,
+    partner_keys.PartnerKeys,
+    items_deeds.Acted,
 )
 
 ITEM_TYPE: Any = reduce(or_, UNITS)

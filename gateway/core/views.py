@@ -8,6 +8,7 @@ from gateway.core.admit import NONCE_FLOOR, judge_caller
 from gateway.core.book import Book
 from gateway.core.days import DAYS_AHEAD
 from gateway.core.env import Env, day_after, local
+from gateway.core.expiry import days_left
 from gateway.core.items import Arrival, Asked, Item, Refusal, Reply, Taken
 from gateway.core.keys import PAID, read_archived, taken
 from gateway.core.prices import in_force
@@ -108,12 +109,13 @@ class Page(Reply, frozen=True, kw_only=True):
 
 
 class AccountView(Reply, frozen=True, kw_only=True):
-    """Balances, limits, the open day."""
+    """Balances, limits, the open day. certificate_days_left: of the asking certificate, where it ends soon."""
 
     balance: Balance
     overdraft_limit_fen: int
     low_balance_fen: int
     account_date: str
+    certificate_days_left: int | None = None
 
 
 class EntriesView(Reply, frozen=True, kw_only=True):
@@ -249,6 +251,7 @@ def view_account(items: Sequence[ViewAccount], env: Env) -> Work[list[Reply]]:
                 overdraft_limit_fen=caller.overdraft_limit_fen or 0,
                 low_balance_fen=caller.low_balance_fen or 0,
                 account_date=day,
+                certificate_days_left=days_left(caller.not_after, now),
             )
         )
     return replies

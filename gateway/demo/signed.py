@@ -12,7 +12,7 @@ from yarl import URL
 
 from certs.certificates import Certificate, parse_certificate
 from certs.core.profile import ReplyHead, ReplyProof, content_digest, sign_request, verify_reply
-from certs.keys import PemSigner, load_certificate
+from certs.keys import PemSigner, load_certificate, load_certificates
 from contracts import api
 from contracts.clock import Clock
 from contracts.problems import URN
@@ -66,7 +66,7 @@ class SignedClient:
     def __init__(self, config: TerminalConfig, clock: Clock) -> None:
         self._config, self._clock = config, clock
         self.signer = PemSigner.load(Path(config.cert_file), Path(config.key_file), Path(config.key_password_file))
-        self._issuing = load_certificate(Path(config.issuing_cert_file))
+        self._issuings = load_certificates(Path(config.issuing_cert_file))
         self._root = load_certificate(Path(config.root_cert_file))
         self._reply_certificate: Certificate | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -137,7 +137,7 @@ class SignedClient:
             reply,
             request_signature_field=signature.removeprefix("bm="),
             certificate=certificate,
-            issuing=self._issuing,
+            issuings=self._issuings,
             root=self._root,
             now=self._clock.now(),
         )

@@ -9,6 +9,7 @@ from contracts.signer import Signer
 from gateway.core.chores import ForgetOld, SignDay
 from gateway.core.held import RESOLVER, SEALER
 from gateway.core.items import Kept, Question, Questions, Seal, Sealed, Sweep, Swept, TakeQuestions
+from gateway.core.items_deeds import ExpireCertificates
 from gateway.core.rows import Order
 from gateway.flow.closed_board import ClosedBoard
 from gateway.flow.crash_points import CrashPoint
@@ -151,8 +152,9 @@ class Chores:
         return sealed.count >= item.limit
 
     async def purge(self) -> bool:
-        """Forget old nonces, and what processes held that ended long ago."""
-        reply = await self._parts.store.run(ForgetOld())
-        if not isinstance(reply, Kept):
-            raise TypeError(type(reply).__name__)
+        """Forget old nonces, and what processes held that ended long ago; end certificates whose time ran out."""
+        for item in (ForgetOld(), ExpireCertificates()):
+            reply = await self._parts.store.run(item)
+            if not isinstance(reply, Kept):
+                raise TypeError(type(reply).__name__)
         return False

@@ -6,6 +6,7 @@ import ssl
 
 from gateway.http.answers import Answer, Written, write
 from gateway.http.bodies import read_body
+from gateway.http.partner_tls import PartnerDoor
 from gateway.http.problems import BadRequest
 from gateway.http.protocol import Front, Incoming
 from gateway.http.services import NoticeHandler, Services
@@ -17,10 +18,13 @@ _log = logging.getLogger("bianmin.http")
 
 
 class PartnerServer:
-    """The port partners call. An adapter authenticates; here only size, time and number are kept in bounds."""
+    """The port partners call. An adapter authenticates; here only size, time and number are kept in bounds.
 
-    def __init__(self, services: Services) -> None:
-        self._services, self._limits = services, services.limits
+    door: who must show a client certificate; None: nobody.
+    """
+
+    def __init__(self, services: Services, door: PartnerDoor | None = None) -> None:
+        self._services, self._limits, self._door = services, services.limits, door
         self._running = 0
         self._front = Front(self.handle, self._refuse, services.limits)
 
@@ -42,6 +46,8 @@ class PartnerServer:
             return self._write(Answer(503, b"", TEXT, (("Retry-After", "1"),)), keep_alive=False)
         self._running += 1
         try:
+            if self._door is not None and not await self._door.admits(head.path.removeprefix(PREFIX), incoming):
+                return self._write(Answer(403, b"", TEXT), keep_alive=False)
             body = await read_body(incoming, limit=self._limits.notice_bytes, seconds=self._limits.body_s)
             answer = await self._ask(notice, incoming, body)
         except BadRequest as error:

@@ -24,10 +24,16 @@ BACKLOG = 1024
 class Incoming:
     """One request: its parsed head, and its body as it comes. The least that aiohttp's loop asks of a request."""
 
-    __slots__ = ("_task", "head", "payload")
+    __slots__ = ("_protocol", "_task", "head", "payload")
 
-    def __init__(self, head: RawRequestMessage, payload: StreamReader, task: Any) -> None:
-        self.head, self.payload, self._task = head, payload, task
+    def __init__(self, head: RawRequestMessage, payload: StreamReader, task: Any, protocol: Any = None) -> None:
+        self.head, self.payload, self._task, self._protocol = head, payload, task, protocol
+
+    def peer_certificate(self) -> bytes | None:
+        """DER of the client certificate that the peer's handshake proved; None without one, and without TLS."""
+        transport = getattr(self._protocol, "transport", None)
+        layer: ssl.SSLObject | None = transport.get_extra_info("ssl_object") if transport is not None else None
+        return layer.getpeercert(binary_form=True) if layer is not None else None
 
     def _cancel(self, error: BaseException) -> None:
         self.payload.set_exception(error)
@@ -117,7 +123,7 @@ class LeanServer(web.Server):
 
     def __init__(self, front: "Front", handle: Handle, limits: Limits) -> None:
         def incoming(head: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> Any:
-            return Incoming(head, payload, task)
+            return Incoming(head, payload, task, protocol)
 
         # A client that goes away must not stop a decision half-way: its handler runs to the end.
         super().__init__(cast(Any, handle), request_factory=incoming, handler_cancellation=False)

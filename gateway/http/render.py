@@ -124,6 +124,7 @@ def balance(view: AccountView) -> api.AccountBalance:
         overdraft_limit_fen=view.overdraft_limit_fen,
         low_balance=row.available_fen < view.low_balance_fen,
         account_date=view.account_date,
+        certificate_days_left=view.certificate_days_left,
     )
 
 

@@ -7,6 +7,7 @@ from gateway.http import (
     bill_query_create,
     bill_query_show,
     certificate_show,
+    crl_show,
     entries_list,
     inquiry_create,
     openapi_show,
@@ -36,6 +37,7 @@ ROUTES: tuple[Route, ...] = (
     services_list.ROUTE,
     time_show.ROUTE,
     certificate_show.ROUTE,
+    crl_show.ROUTE,
     openapi_show.ROUTE,
 )
 """Every operation of this process; a test compares them with contracts.routes."""

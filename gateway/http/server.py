@@ -16,7 +16,7 @@ from gateway.http.answers import JSON, Answer, Written, write
 from gateway.http.bodies import read_body
 from gateway.http.buckets import Buckets
 from gateway.http.calls import Call, Route
-from gateway.http.certificates import StationCertificates
+from gateway.http.certificates import Speaker, StationCertificates
 from gateway.http.holding import Deciding, Holding
 from gateway.http.problems import BadRequest, malformed, refuse, refuse_error
 from gateway.http.protocol import Front, Incoming
@@ -35,7 +35,7 @@ class TerminalServer:
         self._services, self._limits = services, services.limits
         self._read_max = max(services.limits.read_bytes, services.limits.body_bytes)
         self._router = Router(routes)
-        self._certificates = StationCertificates(services.store, services.clock, services.issuing, services.root)
+        self._certificates = StationCertificates(services.store, services.clock, services.issuings, services.root)
         self._buckets = Buckets(services.limits.station_rate, services.limits.station_burst)
         self._deciding = Deciding()
         self.holding = Holding(services.clock, services.limits)
@@ -97,29 +97,29 @@ class TerminalServer:
         read_segments(values, route.contract.segments)
         return await self._run(self._call(None, trace, values), route)
 
-    async def _verified(self, incoming: Incoming, body: bytes) -> tuple[SignedRequest, str]:
-        """The request and its signer's institution code, proven. Raises BadRequest, StoreError."""
+    async def _verified(self, incoming: Incoming, body: bytes) -> tuple[SignedRequest, Speaker]:
+        """The request and its signer, proven. Raises BadRequest, StoreError."""
         head = incoming.head
         lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.raw_headers]
         request = RequestHead(head.method, head.path, lines, body)
         signed = read_request(request, self._services.authorities, scheme=self._services.scheme)
         if isinstance(signed, Refused):
             raise BadRequest(signed.slug, signed.detail)
-        certificate = await self._certificates.find(signed.keyid)
-        if certificate is None:
+        speaker = await self._certificates.find(signed.keyid)
+        if speaker is None:
             raise BadRequest("certificate-unknown", "This certificate is not registered here.")
-        if not verify(signed, certificate):
+        if not verify(signed, speaker.certificate):
             raise BadRequest("signature-invalid", "The signature is not by this certificate over this request.")
-        return signed, certificate.institution_code
+        return signed, speaker
 
-    async def _signed(self, incoming: Incoming, verified: tuple[SignedRequest, str], trace_id: str) -> Answer:
+    async def _signed(self, incoming: Incoming, verified: tuple[SignedRequest, Speaker], trace_id: str) -> Answer:
         """The answer to a verified request, whatever happens."""
-        signed, station = verified
+        signed, speaker = verified
         found = self._router.find(signed.method, signed.path)
         call = self._call(signed, trace_id, found[1] if found else {})
         keyed = found is not None and found[0].contract.keyed
         try:
-            refusal = self._overload(station)
+            refusal = self._overload(speaker)
             if refusal is not None:
                 return refuse(refusal, trace_id)
             return await self._decide(call, found, incoming)
@@ -128,10 +128,10 @@ class TerminalServer:
         except Exception as error:  # boundary: the terminal gets a signed 500 with a trace_id, the log the rest
             return refuse_error(error, trace_id, keyed=keyed)
 
-    def _overload(self, station: str) -> Refusal | None:
-        if not self._certificates.chain_is_valid():
+    def _overload(self, speaker: Speaker) -> Refusal | None:
+        if not self._certificates.chain_is_valid(speaker):
             return Refusal(slug="certificate-expired", detail="The authority behind this certificate is not valid now.")
-        seconds = self._buckets.take(station, self._services.clock.monotonic())
+        seconds = self._buckets.take(speaker.certificate.institution_code, self._services.clock.monotonic())
         if seconds:
             return Refusal(slug="too-many-requests", detail="Too many requests.", retry_after_s=seconds)
         if self.holding.full():
@@ -198,7 +198,7 @@ class TerminalServer:
         entropy = self._services.entropy
         return f"{entropy():016x}{entropy():016x}"
 
-    def _reply(self, answer: Answer, verified: tuple[SignedRequest, str], *, keep_alive: bool) -> Written:
+    def _reply(self, answer: Answer, verified: tuple[SignedRequest, Speaker], *, keep_alive: bool) -> Written:
         signed, now_s = verified[0], int(self._services.clock.now().timestamp())
         headers = sign_reply(
             self._services.reply_signer,

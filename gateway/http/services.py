@@ -58,7 +58,7 @@ class Services:
     """What handlers may use.
 
     entropy: 64 fresh random bits. authorities: each in the form of certs.core.profile.normal_authority for `scheme`.
-    reply_signer: its certificate carries the reply EKU. issuing, root: what stations' certificates must chain to.
+    reply_signer: its certificate carries the reply EKU. issuings, root: what stations' certificates must chain to.
     shop_text(biller, service, resp_code): the adapter's own text; undo_text: the same for a refused cancel's code.
     closed_for_s(biller): seconds for which this process sends nothing to it (breaker open), else 0. ready(): reasons
     why not. bus_up(): whether the bus answers. accepted(reply, trace_id, seconds): told of each payment request the
@@ -72,7 +72,7 @@ class Services:
     entropy: Callable[[], int]
     reply_signer: Signer
     authorities: frozenset[str]
-    issuing: Certificate
+    issuings: tuple[Certificate, ...]
     root: Certificate
     shop_text: Callable[[str, str, str], str | None]
     waiters: Waiters

@@ -21,6 +21,7 @@ from contracts.biller import Adapter
 from gateway.config import Config, SqliteStore, build_env, load_config
 from gateway.core.env import Env, local
 from gateway.core.items import RegisterCertificate, SetPrices
+from gateway.core.items_deeds import FirstStaff, RegisterStaff
 from gateway.init.text import Plan, config_text
 from gateway.ops.desk import Desk, open_desk, reachable
 from gateway.ops.enrol import Applicant, add_item, make_station_files, ms, terminal_text
@@ -29,6 +30,8 @@ from gateway.ops.register import need
 from gateway.store.migrations.upgrade import upgrade
 
 TRAINED_DAYS = 365
+STAFF_DEPARTMENT = "电子商务中心"
+"""Of the first staff: its role hands out keys and watches over certificates (ROLE-06)."""
 
 
 def make(plan: Plan, adapters: Mapping[str, Adapter], now: datetime) -> Config:
@@ -72,8 +75,8 @@ def _make_keys(folder: Path, plan: Plan, now: datetime) -> dict[str, Certificate
             folder / f"keys/{name}.key.pem", authority.key, write_password(folder / f"secrets/{name}-key.password")
         )
         write_certificate(folder / f"keys/{name}.cert.pem", authority.certificate)
-    made: dict[str, Certificate] = {}
-    people = {f"staff-{number}": name for number, name in enumerate(plan.staff, 1)}
+    made: dict[str, Certificate] = {"issuing": issuing.certificate}
+    people = people_of(plan)
     roles = {"reply": Role.REPLY, "archive": Role.ARCHIVE} | dict.fromkeys(people, Role.OPERATOR)
     for name, role in roles.items():
         made[name] = _make_leaf(folder, name, role, people.get(name, f"gateway {name}"), issuing=issuing, now=now)
@@ -92,6 +95,11 @@ def _make_leaf(folder: Path, name: str, role: Role, operator: str, *, issuing: A
     return certificate
 
 
+def people_of(plan: Plan) -> dict[str, str]:
+    """The first staff: names by staff id, which is also the name of their files."""
+    return {f"staff-{number}": name for number, name in enumerate(plan.staff, 1)}
+
+
 def applicant_of(plan: Plan) -> Applicant:
     """The first station of a plan."""
     return Applicant(
@@ -107,20 +115,24 @@ async def _provision(
     config: Config, env: Env, plan: Plan, certificates: Mapping[str, Certificate], now: datetime
 ) -> None:
     async with open_desk(config, env) as desk:
-        for name, certificate in certificates.items():
-            if name != "station":
-                need(await desk.run(_registration(certificate)))
+        issuer = certificates["issuing"].keyid
+        # First of all: it is refused where the database is another installation's, and then nothing is in it.
+        people = [_person(staff_id, name, certificates[staff_id], issuer) for staff_id, name in people_of(plan).items()]
+        need(await desk.run(RegisterStaff(people=people)))
+        for name in ("reply", "archive"):
+            need(await desk.run(_registration(certificates[name], issuer)))
         await _set_prices(desk, env, plan, now)
         item = add_item(
             applicant_of(plan),
             certificates["station"],
             sorted(env.billers),
+            issuer_keyid=issuer,
             trained_until_ms=ms(now + timedelta(days=TRAINED_DAYS)),
         )
         need(await desk.run(item))
 
 
-def _registration(certificate: Certificate) -> RegisterCertificate:
+def _registration(certificate: Certificate, issuer_keyid: str) -> RegisterCertificate:
     assert certificate.role is not None
     return RegisterCertificate(
         keyid=certificate.keyid,
@@ -129,6 +141,23 @@ def _registration(certificate: Certificate) -> RegisterCertificate:
         public_key_sha256=certificate.public_key_sha256,
         not_before=ms(certificate.not_before),
         not_after=ms(certificate.not_after),
+        serial=f"{certificate.serial:x}",
+        issuer_keyid=issuer_keyid,
+    )
+
+
+def _person(staff_id: str, name: str, certificate: Certificate, issuer_keyid: str) -> FirstStaff:
+    return FirstStaff(
+        staff_id=staff_id,
+        name=name,
+        department=STAFF_DEPARTMENT,
+        keyid=certificate.keyid,
+        der=certificate.der,
+        public_key_sha256=certificate.public_key_sha256,
+        not_before=ms(certificate.not_before),
+        not_after=ms(certificate.not_after),
+        serial=f"{certificate.serial:x}",
+        issuer_keyid=issuer_keyid,
     )
 
 

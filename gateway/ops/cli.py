@@ -2,12 +2,13 @@
 
 import click
 
-from gateway.ops import trace
+from gateway.ops import approvals, trace
 
 
 @click.group("ops")
 def group() -> None:
-    """Look at payments and messages."""
+    """Look at payments and messages; approve what another person prepared."""
 
 
-group.add_command(trace.command)
+for one in (trace.command, approvals.approve, approvals.reject, approvals.list_plans, approvals.show):
+    group.add_command(one)

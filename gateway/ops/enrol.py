@@ -7,11 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from certs.certificates import Certificate, Role
-from certs.keys import KeyFileError, PemSigner, load_password
+from certs.keys import KeyFileError, load_certificates, load_password, load_private_key
 from certs.pilot import Authority, issue, make_key, write_certificate, write_key, write_password
 from gateway.config import Config, ConfigError
 from gateway.core.items import AddStation
@@ -43,16 +42,22 @@ class Applicant:
 
 
 def load_issuing(config: Config) -> Authority:
-    """The pilot CA of an installation. Raises ConfigError where it has none here, KeyFileError for a bad file."""
+    """The pilot CA of an installation: of the periods in issuing_cert_file, the one whose key is here.
+
+    Raises ConfigError where there is no key, KeyFileError for a bad file.
+    """
     keys = config.keys
     if keys.issuing_key_file is None or keys.issuing_key_password_file is None:
         raise ConfigError(config.file, "keys.issuing_key_file", "the issuing key, to issue a certificate here")
-    signer = PemSigner.load(keys.issuing_cert_file, keys.issuing_key_file, keys.issuing_key_password_file)
-    key = load_pem_private_key(keys.issuing_key_file.read_bytes(), load_password(keys.issuing_key_password_file))
-    names = signer.certificate.parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    file, password_file = keys.issuing_key_file, keys.issuing_key_password_file
+    key = load_private_key(file, load_password(password_file), told=f"of {password_file}")
+    periods = [one for one in load_certificates(keys.issuing_cert_file) if one.public_key == key.public_key()]
+    if not periods:
+        raise KeyFileError(file, f"the key of one of {keys.issuing_cert_file}", "it is of none")
+    names = periods[0].parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
     if not names:
         raise KeyFileError(keys.issuing_cert_file, "an issuing CA that names its organization", "it names none")
-    return Authority(signer.certificate, key, str(names[0].value))  # type: ignore[arg-type]  # PemSigner took this key
+    return Authority(periods[0], key, str(names[0].value))
 
 
 def make_station_files(folder: Path, applicant: Applicant, issuing: Authority, now: datetime) -> Certificate:
@@ -77,6 +82,7 @@ def add_item(
     certificate: Certificate,
     services: list[str],
     *,
+    issuer_keyid: str,
     trained_until_ms: int,
     overdraft_limit_fen: int = 0,
     low_balance_fen: int = 0,
@@ -97,6 +103,9 @@ def add_item(
         trained_until=trained_until_ms,
         overdraft_limit_fen=overdraft_limit_fen,
         low_balance_fen=low_balance_fen,
+        serial=f"{certificate.serial:x}",
+        issuer_keyid=issuer_keyid,
+        key_serial=certificate.usb_key_serial,
     )
 
 

@@ -3,29 +3,38 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from certs.core.certificates import Role, judge
-from certs.keys import KeyFileError, PemSigner, load_certificate, load_password
+from certs.core.certificates import Role, stands_as_issuer
+from certs.core.chains import judge_among
+from certs.keys import KeyFileError, PemSigner, load_certificate, load_certificates, load_password
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, KafkaBus, kafka_config
+from gateway.ops.enrol import load_issuing
 
 
 def check_files(config: Config) -> None:
     """Load every key and certificate, judge them under the pinned root. Raises ConfigError naming key and form."""
     keys = config.keys
+    for name in config.http.partner_client_certs:
+        if name not in config.billers:
+            raise ConfigError(config.file, "http.partner_client_certs", f"names of [billers], not {name}")
     try:
-        root, issuing = load_certificate(keys.root_cert_file), load_certificate(keys.issuing_cert_file)
+        root, issuings = load_certificate(keys.root_cert_file), load_certificates(keys.issuing_cert_file)
+        if not all(stands_as_issuer(one, root) for one in issuings):
+            raise ConfigError(
+                config.file, "keys.issuing_cert_file", "issuing CAs under keys.root_cert_file, each of them"
+            )
         signers = [("reply", Role.REPLY, keys.reply_cert_file, keys.reply_key_file, keys.reply_key_password_file)]
         if keys.archive_cert_file and keys.archive_key_file and keys.archive_key_password_file:
             archive = (keys.archive_cert_file, keys.archive_key_file, keys.archive_key_password_file)
             signers.append(("archive", Role.ARCHIVE, *archive))
         for name, role, certificate_file, key_file, password_file in signers:
             certificate = PemSigner.load(certificate_file, key_file, password_file).certificate
-            refused = judge(certificate, issuing, root, SystemClock().now())
+            refused = judge_among(certificate, issuings, root, SystemClock().now())
             if refused or certificate.role is not role:
                 form = f"a valid {role} certificate under {keys.issuing_cert_file.name}: {refused or certificate.role}"
                 raise ConfigError(config.file, f"keys.{name}_cert_file", form)
         if keys.issuing_key_file and keys.issuing_key_password_file:
-            PemSigner.load(keys.issuing_cert_file, keys.issuing_key_file, keys.issuing_key_password_file)
+            load_issuing(config)
         for file in _passwords(config):
             load_password(file)
     except KeyFileError as wrong:

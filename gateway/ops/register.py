@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from certs.certificates import Certificate
-from certs.pilot import Authority, write_certificate
+from certs.pilot import Authority
 from gateway.config import Config
 from gateway.core.items import Kept, Refusal
 from gateway.ops.desk import Desk
@@ -47,6 +47,7 @@ async def register(
         applicant,
         certificate,
         services,
+        issuer_keyid=issuing.certificate.keyid,
         trained_until_ms=ms(now + timedelta(days=trained_days)),
         overdraft_limit_fen=overdraft_limit_fen,
         low_balance_fen=low_balance_fen,
@@ -67,6 +68,7 @@ def make_folder(folder: Path, config: Config, applicant: Applicant, issuing: Aut
     with made_whole(folder) as made:
         certificate = make_station_files(made, applicant, issuing, now)
         (made / "root.cert.pem").write_bytes(config.keys.root_cert_file.read_bytes())
-        write_certificate(made / "issuing.cert.pem", issuing.certificate)
+        # Every period: replies may still be signed under an older one.
+        (made / "issuing.cert.pem").write_bytes(config.keys.issuing_cert_file.read_bytes())
         (made / "terminal.toml").write_text(terminal_text(config, applicant.terminal_id, trust=""), encoding="utf-8")
     return certificate

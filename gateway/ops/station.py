@@ -1,10 +1,11 @@
-"""`bianmin station`: register, deposit, suspend, resume, list, show. Works while `serve` runs."""
+"""`bianmin station`: register, deposit, suspend, resume, close, transfer, list, show. Works while `serve` runs."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gateway.ops import station_exit
 from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 DEPOSIT_MAX_FEN = 10**10
@@ -35,7 +36,11 @@ _FIELDS = {
 
 @click.group("station")
 def group() -> None:
-    """Register stations; take deposits; suspend and resume."""
+    """Register stations; take deposits; suspend and resume; close, transfer."""
+
+
+for one in (station_exit.close, station_exit.transfer):
+    group.add_command(one)
 
 
 @group.command("add")

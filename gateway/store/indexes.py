@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from certs.core.life import LIVE
 from contracts.states import OPEN
 
 _LIST = re.compile(r"([\w.]+) IN \(('[A-Z0-9_]+'(?:, '[A-Z0-9_]+')*)\)")
@@ -39,8 +40,25 @@ def _in(column: str, values: Iterable[str]) -> str:
 _OPEN = f"{_in('state', OPEN)} AND kind <> 'REFUND'"
 
 INDEXES: Mapping[str, tuple[IndexRule, ...]] = {
-    "certificates": (IndexRule("public_key", ("public_key_sha256",), unique=True),),
-    "bindings": (IndexRule("keyid", ("keyid",), "unbound_at IS NULL", unique=True),),
+    # A key is registered once, whatever became of its certificate; and no CA numbers two alike.
+    "certificates": (
+        IndexRule("public_key", ("public_key_sha256",), unique=True),
+        IndexRule("serial", ("issuer_keyid", "serial"), "serial <> ''", unique=True),
+        IndexRule("staff", ("staff_id",), "staff_id IS NOT NULL"),
+        IndexRule("usb_key", ("key_serial",), "key_serial <> ''"),
+        IndexRule("live", ("not_after",), _in("state", LIVE)),
+    ),
+    "bindings": (
+        IndexRule("keyid", ("keyid",), "unbound_at IS NULL", unique=True),
+        IndexRule("station", ("institution_code",), "unbound_at IS NULL"),
+    ),
+    "certificate_requests": (
+        IndexRule("public_key", ("public_key_sha256",), "state <> 'REFUSED'", unique=True),
+        IndexRule("keyid", ("keyid",), "keyid IS NOT NULL", unique=True),
+    ),
+    # A partner's key too is registered once, whatever became of it.
+    "partner_certificates": (IndexRule("public_key", ("public_key_sha256",), unique=True),),
+    "approvals": (IndexRule("open", ("prepared_at",), "state = 'OPEN'"),),
     "tariffs": (IndexRule("service", ("service", "effective_from")),),
     "commission_plans": (IndexRule("service", ("service", "effective_from")),),
     "payments": (

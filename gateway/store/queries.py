@@ -56,6 +56,29 @@ WHERE o.in_flight = 1 GROUP BY o.biller, a.worker
 BY_KEYS: Mapping[str, ByKeys] = {
     "callers": ByKeys(row=rows.Caller, on=("keyid",), sql=_CALLERS),
     "certificates": ByKeys(row=rows.RegisteredCertificate, on=("keyid",)),
+    "certificates_revoked": ByKeys(
+        row=rows.RegisteredCertificate, on=("issuer_keyid",), extra="t.serial <> '' AND t.state = 'REVOKED'"
+    ),
+    "partner_certificates_of": ByKeys(row=rows.PartnerCertificate, on=("biller",)),
+    "partner_certificates_by_key": ByKeys(row=rows.PartnerCertificate, on=("public_key_sha256",)),
+    "partner_certificates_of_locked": ByKeys(row=rows.PartnerCertificate, on=("biller",), lock="update"),
+    "certificates_by_key": ByKeys(row=rows.RegisteredCertificate, on=("public_key_sha256",)),
+    "certificates_in_key": ByKeys(row=rows.RegisteredCertificate, on=("key_serial",), extra="t.key_serial <> ''"),
+    "certificates_of_staff": ByKeys(row=rows.RegisteredCertificate, on=("staff_id",), extra="t.staff_id IS NOT NULL"),
+    "certificate_requests": ByKeys(row=rows.CertificateRequest, on=("request_id",)),
+    "certificate_requests_by_key": ByKeys(
+        row=rows.CertificateRequest, on=("public_key_sha256",), extra="t.state <> 'REFUSED'"
+    ),
+    "certificate_requests_of": ByKeys(row=rows.CertificateRequest, on=("keyid",), extra="t.keyid IS NOT NULL"),
+    "certificate_steps_of": ByKeys(row=rows.CertificateStep, on=("subject",)),
+    "usb_keys": ByKeys(row=rows.UsbKey, on=("key_serial",)),
+    "usb_keys_locked": ByKeys(row=rows.UsbKey, on=("key_serial",), lock="update"),
+    "usb_key_steps_of": ByKeys(row=rows.UsbKeyStep, on=("key_serial",)),
+    "staff": ByKeys(row=rows.StaffMember, on=("staff_id",)),
+    "approvals": ByKeys(row=rows.Approval, on=("plan_sha256",)),
+    "terminals": ByKeys(row=rows.Terminal, on=("institution_code", "terminal_id")),
+    "operators": ByKeys(row=rows.Operator, on=("institution_code", "operator_id")),
+    "bindings_of_station": ByKeys(row=rows.Binding, on=("institution_code",), extra="t.unbound_at IS NULL"),
     "bindings": ByKeys(row=rows.Binding, on=("keyid",), extra="t.unbound_at IS NULL"),
     "stations": ByKeys(row=rows.Station, on=("institution_code",)),
     "stations_locked": ByKeys(row=rows.Station, on=("institution_code",), lock="update"),
@@ -174,8 +197,23 @@ SCANNED: Mapping[str, Scanned] = {
         sql="FROM records t WHERE t.day = (SELECT max(day) FROM records WHERE day IS NOT NULL)"
         " ORDER BY t.position DESC LIMIT 1",
     ),
+    "revocation_list_newest": Scanned(
+        row=rows.RevocationList,
+        sql="FROM revocation_lists t WHERE t.issuer_keyid = :issuer_keyid ORDER BY t.number DESC LIMIT 1",
+    ),
     "seal_last": Scanned(row=rows.Seal, sql="FROM seals t ORDER BY t.day DESC LIMIT 1"),
     "seals_unsigned": Scanned(row=rows.Seal, sql="FROM seals t WHERE t.signature IS NULL ORDER BY t.day"),
+    "staff_any": Scanned(row=rows.StaffMember, sql="FROM staff t ORDER BY t.staff_id LIMIT 1"),
+    "certificates_ended": Scanned(
+        row=rows.RegisteredCertificate,
+        sql="FROM certificates t WHERE t.state IN ('ACTIVE', 'BOUND', 'FROZEN', 'ISSUED') AND t.not_after <= :now"
+        " ORDER BY t.not_after LIMIT :limit",
+    ),
+    "payments_of_station_open": Scanned(
+        row=rows.Payment,
+        sql=f"FROM payments t WHERE t.institution_code = :institution_code AND t.state IN ({_OPEN})"
+        " ORDER BY t.gateway_serial DESC LIMIT 1",
+    ),
     "stations_page": Scanned(
         row=rows.Station,
         sql="FROM stations t WHERE t.institution_code > :after ORDER BY t.institution_code LIMIT :limit",

@@ -11,6 +11,8 @@ an acceptance costs the server); the payment moves the station's balance, which 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from certs.core.life import PROVISIONED, REGISTERED, REQUESTED
+from certs.core.stock import Stock
 from contracts.money import FEN_MAX
 from contracts.states import OrderKind, OrderState, State
 
@@ -51,6 +53,8 @@ FOREIGN_KEYS: Mapping[str, tuple[ForeignKey, ...]] = {
     "terminals": (_STATION,),
     "operators": (_STATION,),
     "trainings": (_to("operators", "institution_code", "operator_id"),),
+    "certificates": (_to("staff", "staff_id"),),
+    "usb_key_steps": (_to("usb_keys", "key_serial"),),
     "bindings": (
         _to("certificates", "keyid"),
         _to("terminals", "institution_code", "terminal_id"),
@@ -68,17 +72,6 @@ FOREIGN_KEYS: Mapping[str, tuple[ForeignKey, ...]] = {
 }
 
 _STORED = [state for state in State if state is not State.CREATED]
-_CERTIFICATE_STATES = (
-    "APPLIED",
-    "APPROVED",
-    "ISSUED",
-    "BOUND",
-    "ACTIVE",
-    "FROZEN",
-    "REVOKED",
-    "EXPIRED",
-    "REPLACED",
-)
 _WINDOW_STATES = ("OPEN", "CLOSED", "MATCHING", "BALANCED", "WITH_BREAKS", "SETTLED")
 
 CHECKS: Mapping[str, Mapping[str, str]] = {
@@ -87,8 +80,41 @@ CHECKS: Mapping[str, Mapping[str, str]] = {
         "overdraft": "overdraft_limit_fen >= 0",
     },
     "trainings": {"valid": "valid_from < valid_until"},
-    "certificates": {"state": one_of("state", _CERTIFICATE_STATES), "valid": "not_before < not_after"},
-    "bindings": {"ends": "unbound_at IS NULL OR unbound_at >= bound_at"},
+    "staff": {"state": one_of("state", ("ACTIVE", "LEFT"))},
+    "certificates": {
+        "state": one_of("state", sorted(REGISTERED)),
+        "valid": "not_before < not_after",
+        "staff": "(role = 'operator') = (staff_id IS NOT NULL)",
+        "revoked": "revoked_for IS NULL OR state = 'REVOKED'",
+    },
+    "bindings": {
+        "ends": "unbound_at IS NULL OR unbound_at >= bound_at",
+        "people": f"approved_by <> prepared_by OR approved_by = '{PROVISIONED}'",
+    },
+    "certificate_requests": {
+        "state": one_of("state", sorted(REQUESTED)),
+        "people": "state = 'APPLIED' OR state = 'REFUSED' OR decided_by <> applied_by",
+        "decided": "(state = 'APPLIED') = (decided_by IS NULL)",
+        "issued": "(state = 'ISSUED') = (keyid IS NOT NULL)",
+    },
+    "certificate_steps": {"number": "number >= 1"},
+    "usb_keys": {"state": one_of("state", sorted(Stock))},
+    "usb_key_steps": {"people": "prepared_by IS NULL OR prepared_by <> staff"},
+    "approvals": {
+        "state": one_of("state", ("OPEN", "APPROVED", "REJECTED", "DONE")),
+        "people": "state = 'OPEN' OR state = 'REJECTED' OR decided_by <> prepared_by",
+        "signed": "state = 'OPEN' OR decided_by IS NOT NULL AND signature IS NOT NULL AND keyid IS NOT NULL",
+    },
+    "revocation_lists": {
+        "number": "number >= 0",
+        "times": "this_update <= published_at AND published_at < next_update",
+    },
+    "partner_certificates": {
+        "use": one_of("use", ("sign", "tls", "ca")),
+        "state": one_of("state", ("PREPARED", "ACTIVE", "CLOSED")),
+        "valid": "not_before < not_after",
+        "people": "state <> 'ACTIVE' OR approved_by <> added_by",
+    },
     "tariffs": {
         "amounts": "fee_fen >= 0 AND min_fen >= 0 AND min_fen <= max_fen",
         "times": "send_before_s > 0 AND reverse_after_s >= 0",

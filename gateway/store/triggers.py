@@ -80,6 +80,25 @@ GUARDS: tuple[Guard, ...] = (
     ),
     # A key outlives its payment (M3); what it means is set inside its first commit, by updates.
     Guard(rows.Key, updates=False),
+    # Whose key it was, who let it in and who approved what, is asked years later.
+    Guard(
+        rows.RegisteredCertificate,
+        updates=True,
+        columns=("keyid", "der", "role", "public_key_sha256", "serial", "issuer_keyid", "renews", "staff_id"),
+    ),
+    Guard(rows.Binding, updates=True, columns=("keyid", "institution_code", "prepared_by", "approved_by")),
+    Guard(rows.CertificateRequest, updates=True, columns=("request_id", "csr", "public_key_sha256", "applied_by")),
+    Guard(rows.CertificateStep, updates=True),
+    Guard(rows.UsbKey, updates=False),
+    Guard(rows.UsbKeyStep, updates=True),
+    Guard(rows.StaffMember, updates=False),
+    Guard(
+        rows.Approval,
+        updates=True,
+        columns=("plan_sha256", "plan", "prepared_by", "prepared_at", "prepared_keyid", "prepared_record"),
+    ),
+    Guard(rows.RevocationList, updates=True),
+    Guard(rows.PartnerCertificate, updates=False),
 )
 
 

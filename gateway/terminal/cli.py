@@ -20,6 +20,7 @@ from contracts.states import FINAL
 from gateway.terminal import texts
 from gateway.terminal.answers import Fate, Last, Refused, Tombstone, Undecided
 from gateway.terminal.enroll_cli import enroll
+from gateway.terminal.renewal_cli import renewal
 from gateway.terminal.running import config_option, fail, json_option, run_terminal
 from gateway.terminal.terminal import Terminal
 
@@ -52,6 +53,7 @@ def cli(ctx: click.Context, config_file: Path | None) -> None:
 
 
 cli.add_command(enroll)
+cli.add_command(renewal)
 
 
 @cli.command()

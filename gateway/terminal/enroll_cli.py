@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from certs.certificates import Certificate, CertificateError, Role, parse_certificate
-from certs.keys import KeyFileError, load_certificate
+from certs.keys import KeyFileError, load_certificate, load_certificates
 from certs.tokens.faults import TokenFault
 from contracts import api
 from gateway.terminal import texts
@@ -121,12 +121,15 @@ def _read(config: TerminalConfig, file: Path) -> Certificate:
         data = file.read_bytes()
         head, end, _ = data.partition(_END)
         leaf = parse_certificate(head + end)
-        issuing, root = load_certificate(Path(config.issuing_cert_file)), load_certificate(Path(config.root_cert_file))
+        issuings, root = (
+            load_certificates(Path(config.issuing_cert_file)),
+            load_certificate(Path(config.root_cert_file)),
+        )
     except CertificateError as wrong:
         raise TerminalFault(f"不是可用的证书文件：{file}", f"{file}: {wrong}") from wrong
     except KeyFileError as wrong:
         raise TerminalFault(f"证书文件有误：{wrong.file}", str(wrong)) from wrong
-    check_certificate(leaf, issuing, root, clock().now())
+    check_certificate(leaf, issuings, root, clock().now())
     if leaf.role is not Role.STATION:
         raise TerminalFault("这张证书不是便民站证书，没有写入", f"its role is {leaf.role}, not station")
     return leaf

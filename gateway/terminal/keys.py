@@ -1,13 +1,14 @@
-"""Whoever signs for a terminal, and whom it believes: a USB key or a key file, the two CA certificates."""
+"""Whoever signs for a terminal, and whom it believes: a USB key or a key file, the CA's certificates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from certs.certificates import Certificate, judge, parse_certificate
-from certs.keys import KeyFileError, PemSigner, load_certificate
+from certs.certificates import Certificate, parse_certificate
+from certs.core.chains import judge_among
+from certs.keys import KeyFileError, PemSigner, load_certificate, load_certificates
 from certs.tokens.faults import TokenFault
 from certs.tokens.pins import WARNING_TEXTS, PinSource
 from contracts.signer import Signer
@@ -24,7 +25,7 @@ class Keys:
     """What a terminal needs to speak and to believe. notices: for the shop, in Chinese. close: what was opened here."""
 
     signer: Signer
-    issuing: Certificate
+    issuings: tuple[Certificate, ...]
     root: Certificate
     notices: tuple[str, ...]
     close: Callable[[], None]
@@ -33,7 +34,7 @@ class Keys:
 def load_keys(config: TerminalConfig, now: datetime, *, signer: Signer | None, pin: PinSource) -> Keys:
     """Load or open them; the certificate must stand under the CA at `now`. Blocks. Raises TerminalFault."""
     try:
-        issuing = load_certificate(Path(config.issuing_cert_file))
+        issuings = load_certificates(Path(config.issuing_cert_file))
         root = load_certificate(Path(config.root_cert_file))
         if signer is None and config.signer is None:
             files = (Path(config.cert_file), Path(config.key_file), Path(config.key_password_file))
@@ -41,20 +42,20 @@ def load_keys(config: TerminalConfig, now: datetime, *, signer: Signer | None, p
     except KeyFileError as wrong:
         raise TerminalFault(f"证书、密钥或口令文件有误：{wrong.file}", str(wrong)) from wrong
     if signer is not None:
-        check_certificate(parse_certificate(signer.certificate_der), issuing, root, now)
-        return Keys(signer, issuing, root, (), _nothing)
+        check_certificate(parse_certificate(signer.certificate_der), issuings, root, now)
+        return Keys(signer, issuings, root, (), _nothing)
     token = open_token(config, pin, now)
     try:
-        check_certificate(token.certificate, issuing, root, now)
+        check_certificate(token.certificate, issuings, root, now)
     except TerminalFault:
         token.close()
         raise
-    return Keys(token, issuing, root, tuple(WARNING_TEXTS[one] for one in token.warnings), token.close)
+    return Keys(token, issuings, root, tuple(WARNING_TEXTS[one] for one in token.warnings), token.close)
 
 
-def check_certificate(own: Certificate, issuing: Certificate, root: Certificate, now: datetime) -> None:
+def check_certificate(own: Certificate, issuings: Sequence[Certificate], root: Certificate, now: datetime) -> None:
     """Whether a terminal's certificate stands under the CA now. Raises TerminalFault."""
-    slug = judge(own, issuing, root, now)
+    slug = judge_among(own, issuings, root, now)
     if slug == "certificate-expired":
         raise TerminalFault(
             "证书已过期或未生效，请核对本机时间，或联系邮政局换证",

@@ -75,7 +75,7 @@ class Terminal(AbstractAsyncContextManager["Terminal"]):
         keys = await asyncio.to_thread(load_keys, config, now, signer=self._signer, pin=self._pin)
         self.notices += keys.notices
         try:
-            wire = Wire(config, self._clock, keys.signer, issuing=keys.issuing, root=keys.root)
+            wire = Wire(config, self._clock, keys.signer, issuings=keys.issuings, root=keys.root)
         except BaseException:  # boundary: closed here, raised on
             await asyncio.to_thread(keys.close)
             raise

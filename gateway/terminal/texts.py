@@ -204,7 +204,15 @@ def balance_lines(balance: api.AccountBalance) -> list[str]:
         f"透支额度：{yuan(balance.overdraft_limit_fen)}",
         f"账务日期：{clean(balance.account_date)}",
     ]
-    return [*lines, *(["提示：余额不足，请及时充值"] * balance.low_balance)]
+    if balance.low_balance:
+        lines.append("提示：余额不足，请及时充值")
+    if (days := balance.certificate_days_left) is not None:
+        lines.append(
+            f"提示：U盾证书还有{days}天到期，请联系邮政局换证"
+            if days
+            else "提示：U盾证书今天到期，请立即联系邮政局换证"
+        )
+    return lines
 
 
 def service_rows(services: api.ServiceList) -> list[tuple[str, ...]]:

@@ -76,10 +76,16 @@ class Wire:
     """Signs, sends, verifies. One per terminal; holds one HTTP session. `offset` corrects the machine's clock."""
 
     def __init__(
-        self, config: TerminalConfig, clock: Clock, signer: Signer, *, issuing: Certificate, root: Certificate
+        self,
+        config: TerminalConfig,
+        clock: Clock,
+        signer: Signer,
+        *,
+        issuings: tuple[Certificate, ...],
+        root: Certificate,
     ) -> None:
         self._config, self._clock, self._signer = config, clock, signer
-        self._issuing, self._root = issuing, root
+        self._issuings, self._root = issuings, root
         self._certificates: dict[str, Certificate] = {}
         self._signing = asyncio.Lock()  # a token takes one signature at a time
         self.offset = timedelta()
@@ -183,7 +189,7 @@ class Wire:
             reply,
             request_signature_field=field,
             certificate=certificate,
-            issuing=self._issuing,
+            issuings=self._issuings,
             root=self._root,
             now=self.now(),
         )

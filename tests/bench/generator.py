@@ -137,7 +137,7 @@ def prove(sample: Sample, house: Installation) -> None:
         ReplyHead(int(status_line.split(" ")[1]), headers, body),
         request_signature_field=signature,
         certificate=house.reply.certificate,
-        issuing=house.issuing,
+        issuings=(house.issuing,),
         root=house.root,
         now=datetime.now(UTC),
     )

@@ -16,6 +16,8 @@ NAMES = (
     "idle_memory",
     "start_up",
     "token_sign",
+    "verify_signature",
+    "audit_verify",
 )
 """Results of this release, in the order they are measured."""
 Setting = str | int | float | bool

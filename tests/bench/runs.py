@@ -3,7 +3,17 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import accept, dead_neighbour, end_to_end, growth, idle_memory, in_flight, start_up, token_sign
+from tests.bench import (
+    accept,
+    dead_neighbour,
+    end_to_end,
+    evidence,
+    growth,
+    idle_memory,
+    in_flight,
+    start_up,
+    token_sign,
+)
 from tests.bench.options import Options
 from tests.bench.quiet import is_quiet, loudness
 from tests.bench.results import Result
@@ -19,6 +29,8 @@ RUNS: Mapping[str, Callable[[Options], list[Result]]] = {
     "idle_memory": idle_memory.measure,
     "start_up": start_up.measure,
     "token_sign": token_sign.measure,
+    "verify_signature": evidence.verify_signature,
+    "audit_verify": evidence.audit_verify,
 }
 TRIES = 3
 DEADLINE_S = 15 * 60
@@ -33,6 +45,8 @@ USUAL_S: Mapping[str, int] = {
     "idle_memory": 10,
     "start_up": 20,
     "token_sign": 10,
+    "verify_signature": 4,
+    "audit_verify": 12,
 }
 """What each takes on a quiet machine: a repeat must leave so much for those that come after it."""
 

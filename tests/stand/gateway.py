@@ -62,7 +62,7 @@ class Known:
             ReplyHead(status, headers, body),
             request_signature_field=field_,
             certificate=self.reply,
-            issuing=self.issuing,
+            issuings=(self.issuing,),
             root=self.root,
             now=datetime.now(UTC),
         )

@@ -20,6 +20,7 @@ from gateway.core.env import Env
 from gateway.core.fingerprints import request_hash
 from gateway.core.held import SEALER, Held
 from gateway.core.units import ITEM_TYPE, READ_UNITS, REPLY_TYPE, UNITS
+from gateway.ops.roles import load_rights
 from gateway.store.migrations.upgrade import upgrade
 from gateway.store.port import StoreError, Units
 from gateway.store.shapes import shape_of
@@ -52,7 +53,9 @@ class House:
     ) -> None:
         """prices: changes to every service's price. durable=False: no fsync, for tests that need many commits."""
         self.now = NOON
-        self.env = Env(zone=ZoneInfo("Asia/Shanghai"), manifests={each.name: each for each in manifests})
+        self.env = Env(
+            zone=ZoneInfo("Asia/Shanghai"), manifests={each.name: each for each in manifests}, rights=load_rights()
+        )
         self.random = random.Random(seed)
         self._counter = itertools.count(1)
         path = folder / "book.db"

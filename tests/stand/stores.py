@@ -10,6 +10,7 @@ import asyncpg
 
 from gateway.core import items, rows
 from gateway.core.env import Env
+from gateway.ops.roles import load_rights
 from gateway.store.postgres.config import PostgresConfig
 from gateway.store.postgres.store import PostgresStore
 from tests.stand.billers import ACME, METERS
@@ -22,7 +23,9 @@ class Asker(House):
     """The house's ways of making items, by the real clock and without a book of its own."""
 
     def __init__(self, env: Env | None = None) -> None:
-        self.env = env or Env(zone=ZoneInfo("Asia/Shanghai"), manifests={"acme": ACME, "meters": METERS})
+        self.env = env or Env(
+            zone=ZoneInfo("Asia/Shanghai"), manifests={"acme": ACME, "meters": METERS}, rights=load_rights()
+        )
         self.random = random.Random(7)
         self._counter = itertools.count(1)
         self.now = int(time.time() * 1000)

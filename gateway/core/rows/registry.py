@@ -1,4 +1,4 @@
-"""Who may do what: stations, terminals, operators, certificates, services, prices."""
+"""Who may do what: stations, terminals, operators, services, prices."""
 
 from typing import ClassVar
 
@@ -55,36 +55,6 @@ class Training(Row, frozen=True, kw_only=True):
     service: str
     valid_from: int
     valid_until: int
-
-
-class RegisteredCertificate(Row, frozen=True, kw_only=True):
-    """A certificate that this installation knows. `role`: station, operator, partner, reply, archive."""
-
-    TABLE: ClassVar[str] = "certificates"
-    KEY: ClassVar[tuple[str, ...]] = ("keyid",)
-    MUTABLE: ClassVar[tuple[str, ...]] = ("state",)
-    keyid: str
-    der: bytes
-    role: str
-    state: str
-    public_key_sha256: str
-    not_before: int
-    not_after: int
-    registered_at: int
-
-
-class Binding(Row, frozen=True, kw_only=True):
-    """Which station, terminal and operator a certificate speaks for, since when."""
-
-    TABLE: ClassVar[str] = "bindings"
-    KEY: ClassVar[tuple[str, ...]] = ("keyid", "bound_at")
-    MUTABLE: ClassVar[tuple[str, ...]] = ("unbound_at",)
-    keyid: str
-    institution_code: str
-    terminal_id: str
-    operator_id: str
-    bound_at: int
-    unbound_at: int | None = None
 
 
 class Caller(Row, frozen=True, kw_only=True):

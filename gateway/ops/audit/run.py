@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.clock import SystemClock, now_ms
 from gateway.core.env import Env
-from gateway.ops.audit import balances, carried, dossiers, keys, messages, ruled, sealed, signed
+from gateway.ops.audit import balances, carried, certified, dossiers, keys, messages, ruled, sealed, signed
 from gateway.ops.audit.about import About, Auditor
 from gateway.ops.audit.report import Checked, Report, make_report
 from gateway.ops.whole import WholeBook
@@ -38,6 +38,7 @@ def auditors() -> list[Auditor]:
         messages.check,
         sealed.check,
         carried.check,
+        certified.check,
     ]
     others: list[Auditor] = [point.load() for point in sorted(entry_points(group=GROUP), key=lambda p: p.name)]
     return own + others

@@ -1,8 +1,7 @@
 """What was signed is kept: leaves, chain, days and their signatures, recomputed (M11)."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 from certs.core import seals
@@ -30,32 +29,6 @@ _LAG = (
     " FROM records WHERE day IS NULL"
 )
 _KEYS = "SELECT keyid, der FROM certificates WHERE role = 'archive'"
-
-
-@dataclass(slots=True)
-class Tree:
-    """The Merkle root of RFC 6962 over leaves as they come, in memory of their logarithm."""
-
-    peaks: list[tuple[int, bytes]] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, leaf: bytes) -> None:
-        """Take the next leaf."""
-        self.count += 1
-        size, node = 1, hashlib.sha256(b"\x00" + leaf).digest()
-        while self.peaks and self.peaks[-1][0] == size:
-            node = hashlib.sha256(b"\x01" + self.peaks.pop()[1] + node).digest()
-            size *= 2
-        self.peaks.append((size, node))
-
-    def root(self) -> bytes:
-        """The root over what was added."""
-        if not self.peaks:
-            return hashlib.sha256().digest()
-        node = self.peaks[-1][1]
-        for _, left in reversed(self.peaks[:-1]):
-            node = hashlib.sha256(b"\x01" + left + node).digest()
-        return node
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +90,12 @@ def leaf_of(record: Record) -> bytes:
 async def _walk(snapshot: Snapshot, found: Findings, places: str, first: str, end: bytes) -> list[Sealed]:
     """Positions without a gap, each link from the one before, across days; what each day comes to."""
     days: list[Sealed] = []
-    position, current, tree = 0, "", Tree()
+    position, current, tree = 0, "", seals.Frontier()
     async for day, at, link, leaf, record_id in records(snapshot, places, {"first": first}):
         if day != current:
             if current:
                 days.append(Sealed(current, tree.count, tree.root(), end))
-            current, position, tree = day, 0, Tree()
+            current, position, tree = day, 0, seals.Frontier()
         wrong = []
         if at != position + 1:
             wrong.append(f"place {at} of {day} follows place {position}")

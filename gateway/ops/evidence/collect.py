@@ -1,7 +1,7 @@
 """What the book holds about one payment, read from one snapshot."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +17,6 @@ from gateway.core.rows import (
     Payment,
     Posting,
     Record,
-    RegisteredCertificate,
     Row,
     Seal,
     Transaction,
@@ -39,12 +38,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """Everything about one payment. certificates: by keyid, of every signature in it."""
+    """Everything about one payment."""
 
     payment: Payment
     about: Mapping[str, Any]
     places: Sequence[Place]
-    certificates: Mapping[str, bytes] = field(default_factory=dict)
 
 
 async def collect(snapshot: Snapshot, serial: str) -> Bundle | None:
@@ -76,12 +74,7 @@ async def collect(snapshot: Snapshot, serial: str) -> Bundle | None:
     }
     found = await _rows(snapshot, Record, of_evidence, serial, "t.received_at, t.record_id")
     places = [await _place(snapshot, record) for record in found]
-    keyids = {place.record.keyid for place in places} | {place.seal.keyid for place in places if place.seal}
-    certificates: dict[str, bytes] = {}
-    for keyid in sorted(keyid for keyid in keyids if keyid):
-        for row in await _rows(snapshot, RegisteredCertificate, "t.keyid = :serial", keyid):
-            certificates[keyid] = row.der
-    return Bundle(payment=payment, about=about, places=places, certificates=certificates)
+    return Bundle(payment=payment, about=about, places=places)
 
 
 async def _place(snapshot: Snapshot, record: Record) -> Place:
@@ -91,8 +84,11 @@ async def _place(snapshot: Snapshot, record: Record) -> Place:
     if not closed:
         return Place(record=record, seal=None)
     sql = "SELECT leaf FROM records WHERE day = :day ORDER BY position"
-    leaves = [row[0] async for part in snapshot.rows(sql, {"day": record.day}) for row in part]
-    return Place(record=record, seal=closed[0], path=seals.merkle_path(leaves, record.position - 1))
+    finder = seals.PathFinder(record.position - 1)
+    async for part in snapshot.rows(sql, {"day": record.day}):
+        for (leaf,) in part:
+            finder.add(leaf)
+    return Place(record=record, seal=closed[0], path=finder.path())
 
 
 async def _rows(snapshot: Snapshot, row: type[R], where: str, serial: str, order: str = "") -> list[R]:

@@ -16,8 +16,8 @@ from gateway.store.sqlite import text as sqlite_text
 from gateway.store.sqlite.connection import open_writer
 from tests.conformance.store.conftest import PostgresBook
 
-# As many rows as there are stations, days, prices or processes; read whole by intent.
-SMALL = {"stations", "seals", "days", "allowances"}
+# As many rows as there are stations, days, prices, people or processes; read whole by intent.
+SMALL = {"stations", "seals", "days", "allowances", "staff"}
 # Partial: it holds only the orders that are in flight.
 IN_FLIGHT = "uq_orders_in_flight"
 TABLES = {shape.table for shape in all_shapes()}

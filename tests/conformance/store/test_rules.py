@@ -42,6 +42,7 @@ def certificate(keyid: str, public_key: str) -> rows.RegisteredCertificate:
         not_before=1,
         not_after=2,
         registered_at=1,
+        state_at=1,
     )
 
 
@@ -53,6 +54,8 @@ def binding(bound_at: int, unbound_at: int | None = None) -> rows.Binding:
         terminal_id="T1",
         operator_id="O1",
         bound_at=bound_at,
+        prepared_by="s1",
+        approved_by="s2",
         unbound_at=unbound_at,
     )
 

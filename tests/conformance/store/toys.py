@@ -363,8 +363,17 @@ def station() -> list[Row]:
             not_before=1,
             not_after=MS * 2,
             registered_at=MS,
+            state_at=MS,
         ),
-        rows.Binding(keyid="k" * 64, institution_code=STATION, terminal_id="T1", operator_id="O1", bound_at=MS),
+        rows.Binding(
+            keyid="k" * 64,
+            institution_code=STATION,
+            terminal_id="T1",
+            operator_id="O1",
+            bound_at=MS,
+            prepared_by="s1",
+            approved_by="s2",
+        ),
         rows.Setting(name="nonce_floor", value=0),
     ]
 

@@ -55,7 +55,7 @@ class House:
             entropy=entropy,
             reply_signer=pki.reply,
             authorities=frozenset({AUTHORITY}),
-            issuing=pki.issuing.certificate,
+            issuings=(pki.issuing.certificate,),
             root=pki.root.certificate,
             shop_text=shop_text,
             undo_text=undo_text,
@@ -63,7 +63,7 @@ class House:
             closed_for_s=lambda biller: self.breaker.get(biller, 0),
             ready=self._ready,
             render_metrics=lambda: b"# HELP up\n",
-            certificate_pem=served_pem(store, pki.issuing.certificate),
+            certificate_pem=served_pem(store, (pki.issuing.certificate,)),
             accepted=lambda reply, _trace_id, _seconds: self.accepted.append(told(reply)),
             limits=QUIET,
         )

@@ -62,7 +62,7 @@ class Pki:
             ReplyHead(status, headers, body),
             request_signature_field=field_,
             certificate=self.reply.certificate,
-            issuing=self.issuing.certificate,
+            issuings=(self.issuing.certificate,),
             root=self.root.certificate,
             now=datetime.now(UTC),
         )
@@ -222,6 +222,6 @@ def ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def validity(certificate: Certificate) -> dict[str, int]:
+def validity(certificate: Certificate) -> dict[str, Any]:
     """How the registry writes down a certificate's life."""
     return {"not_before": ms(certificate.not_before), "not_after": ms(certificate.not_after)}

@@ -41,7 +41,7 @@ async def _register(house: House, name: str) -> None:
 async def test_vectors_verify_here_too(house: House, name: str) -> None:
     """Their window is past, so a vector that verifies is `signature-expired`, signed; one changed byte is not."""
     issuing, root = (parse_certificate((VECTORS / f"{one}.cert.pem").read_bytes()) for one in ("issuing", "root"))
-    await house.reopen(issuing=issuing, root=root, authorities=frozenset({AUTHORITY}))
+    await house.reopen(issuings=(issuing,), root=root, authorities=frozenset({AUTHORITY}))
     await _register(house, "station_rsa" if name.endswith("rsa") else "station")
     shop = await house.shop()
     head, body = (VECTORS / f"{name}.head").read_bytes(), (VECTORS / f"{name}.body").read_bytes()

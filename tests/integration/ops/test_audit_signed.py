@@ -15,7 +15,17 @@ from gateway.ops.audit.signed import Request, judge
 from tests.stand.house import NOON, House, code, keyid
 
 SPEAKERS = {
-    keyid(1): [Binding(keyid=keyid(1), institution_code=code(1), terminal_id="T1", operator_id="0001", bound_at=NOON)]
+    keyid(1): [
+        Binding(
+            keyid=keyid(1),
+            institution_code=code(1),
+            terminal_id="T1",
+            operator_id="0001",
+            bound_at=NOON,
+            prepared_by="s1",
+            approved_by="s2",
+        )
+    ]
 }
 
 

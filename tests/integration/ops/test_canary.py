@@ -90,13 +90,17 @@ def bodies(route: Route) -> Iterator[bytes]:
     yield f'{{"amount_fen":{CARD},"biller_account":{ACCOUNT}}}'.encode()
 
 
+WHERE = {"gateway_serial": SERIAL, "token": TOKEN, "keyid": "a" * 64, "issuer_keyid": "b" * 64}
+"""What stands for the parts of a path that are not misspelt."""
+
+
 def targets(route: Route) -> Iterator[str]:
     """Segments and query members as each canary, percent-encoded, raw where HTTP lets it pass, and misspelt."""
     for canary in CANARIES:
         path = route.path.format(**dict.fromkeys(route.segments, quote(canary)))
         yield path
         for name in (*route.query, quote(canary)):
-            yield f"{route.path.format(gateway_serial=SERIAL, token=TOKEN, keyid='a' * 64)}?{name}={quote(canary)}"
+            yield f"{route.path.format(**WHERE)}?{name}={quote(canary)}"
         yield f"{path}/../{quote(canary)}?{canary if canary.isascii() else quote(canary, encoding='gbk')}%"
 
 

@@ -1,119 +1,17 @@
 """Evidence of one payment as files: a stranger verifies them with a shell and openssl, and no file can be changed."""
 
-import asyncio
-import hashlib
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from certs.certificates import Certificate, Role
 from certs.core.headers import content_digest
-from certs.core.messages import RequestHead, SignedRequest
-from certs.core.requests import read_request, sign_request
-from certs.keys import PemSigner
-from certs.pilot import Authority, issue, make_issuing, make_key, make_root, write_certificate
-from gateway.core import chores, items, rows
-from gateway.ops.evidence.collect import Bundle, collect
-from gateway.ops.evidence.write import FIELDS, write_bundle
-from gateway.store.sqlite.readers import take_snapshot
-from tests.stand.house import NOON, House
-
-AUTHORITY = "127.0.0.1:8443"
-BEFORE = datetime.fromtimestamp(NOON / 1000, UTC) - timedelta(days=1)
-
-
-class SignedHouse:
-    """A house with a real station certificate: payments carry real signatures; the day is sealed and signed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.root = make_root("示范县邮政局", BEFORE)
-        self.issuing = make_issuing(self.root, BEFORE)
-        key = make_key()
-        certificate = issue(
-            self.issuing,
-            Role.STATION,
-            key.public_key(),
-            operator="张三",
-            institution_code="46000009",
-            usb_key_serial="K1",
-            now=BEFORE,
-        )
-        self.signer = PemSigner(certificate, key)
-        self.house = House(folder, stations=2)
-        self.house.add_station(9, **registered(certificate))
-        self.house.deposit(9, 100_000)
-
-    def pay(self, number: int) -> rows.Payment:
-        """A payment whose request was really signed, and its notice."""
-        now = self.house.now // 1000
-        body = f'{{"service":"acme.bill","biller_account":"{number}","amount_fen":1000,"terminal_trace":"1"}}'.encode()
-        headers = sign_request(
-            self.signer,
-            method="POST",
-            authority=AUTHORITY,
-            target="/v1/payments",
-            body=body,
-            content_type="application/json",
-            idempotency_key=f"key-of-payment-{number}",
-            created=now,
-            expires=now + 300,
-            nonce=f"nonce-of-payment-{number}",
-            scheme="http",
-        )
-        head = RequestHead("POST", "/v1/payments", [("Host", AUTHORITY), *headers.items()], body)
-        read = read_request(head, frozenset({AUTHORITY}), scheme="http")
-        assert isinstance(read, SignedRequest)
-        arrival = self.house.arrival(
-            9, keyid=self.signer.keyid, base=read.base, signature=read.signature, body=body, nonce=read.nonce
-        )
-        payment = self.house.pay(9, arrival=arrival, biller_account=str(number), amount_fen=1000)
-        self.house.settle(payment, raw=b"<paid/>")
-        return payment
-
-    def close_day(self) -> None:
-        """Seal what is there, begin the next day, sign the first."""
-        self.house.seal()
-        self.house.advance(86_400)
-        sealed = self.house.seal()
-        key = make_key()
-        archive = issue(self.issuing, Role.ARCHIVE, key.public_key(), operator="archive", now=BEFORE)
-        values = registered(archive)
-        values["der"] = values.pop("certificate_der")
-        self.house.ask(items.RegisterCertificate(role="archive", **values), items.Kept)  # type: ignore[arg-type]
-        ((day, statement),) = sealed.unsigned
-        signature = PemSigner(archive, key).sign(statement)
-        self.house.ask(chores.SignDay(day=day, keyid=archive.keyid, signature=signature), items.Kept)
-
-    def bundle(self, payment: rows.Payment) -> Bundle:
-        async def use(snapshot: object) -> Bundle | None:
-            return await collect(snapshot, payment.gateway_serial)  # type: ignore[arg-type]
-
-        found = asyncio.run(take_snapshot(self.folder / "book.db", use))
-        assert found is not None
-        return found
-
-    def trust(self) -> dict[str, Path]:
-        files = {"root": self.folder / "root.pem", "issuing": self.folder / "issuing.pem"}
-        for name, authority in (("root", self.root), ("issuing", self.issuing)):
-            if not files[name].exists():
-                write_certificate(files[name], authority.certificate)
-        return files
-
-
-def registered(certificate: Certificate) -> dict[str, object]:
-    return {
-        "certificate_der": certificate.der,
-        "keyid": certificate.keyid,
-        "public_key_sha256": certificate.public_key_sha256,
-        "not_before": int(certificate.not_before.timestamp() * 1000),
-        "not_after": int(certificate.not_after.timestamp() * 1000),
-    }
+from certs.pilot import make_root, write_certificate
+from tests.stand.house import NOON
+from tests.stand.partner_pki import at_ms
+from tests.stand.signed_house import SignedHouse, leaf_text, resum, verify
 
 
 @pytest.fixture(scope="module")
@@ -129,26 +27,8 @@ def written(signed: SignedHouse, tmp_path_factory: pytest.TempPathFactory) -> Pa
     payments = [signed.pay(number) for number in range(10_001, 10_006)]
     signed.close_day()
     folder = tmp_path_factory.mktemp("out") / "evidence"
-    write_bundle(signed.bundle(payments[2]), folder, **signed.trust())
+    signed.write(payments[2], folder)
     return folder
-
-
-def verify(folder: Path, **environment: str) -> tuple[int, str]:
-    done = subprocess.run(
-        ["sh", str(folder / "verify.sh")],
-        capture_output=True,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", **environment},
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
-def resum(folder: Path) -> None:
-    """SHA256SUMS as somebody would write it who changed a file on purpose."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n" for path in paths]
-    (folder / "SHA256SUMS").write_text("".join(sums))
 
 
 def copy_of(written: Path, folder: Path) -> Path:
@@ -172,7 +52,8 @@ def test_a_stranger_can_verify_it(written: Path) -> None:
 def test_it_uses_no_more_than_openssl_and_posix_tools(written: Path, tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name in "openssl sha256sum sh awk basename cat cp cut dirname find grep head mktemp od rm sed tr wc".split():
+    posix = "sh awk basename cat cmp cut dirname find grep head mktemp od rm sed sort tail tr wc xargs"
+    for name in ["openssl", "sha256sum", *posix.split()]:
         found = shutil.which(name)
         assert found
         (tools / name).symlink_to(found)
@@ -210,11 +91,7 @@ def test_a_forged_record_fails_even_with_new_sums(name: str, written: Path, tmp_
 
 def releaf(record: Path) -> None:
     """The leaf as somebody would write it who changed the record, and no place in a day."""
-    parts = [b"bianmin-record-v1\n"]
-    for name in FIELDS:
-        value = (record / name).read_bytes()
-        parts.append(b"%s %d\n%s\n" % (name.encode(), len(value), value))
-    (record / "leaf").write_text(hashlib.sha256(b"".join(parts)).hexdigest() + "\n")
+    (record / "leaf").write_text(leaf_text(record))
     for name in ("path", "index", "day"):
         (record / name).unlink(missing_ok=True)
 
@@ -252,7 +129,7 @@ def test_a_forged_day_fails_even_with_new_sums(name: str, written: Path, tmp_pat
 
 
 def test_another_root_is_refused(written: Path, tmp_path: Path) -> None:
-    other: Authority = make_root("示范县邮政局", BEFORE)
+    other = make_root("示范县邮政局", at_ms(NOON))
     write_certificate(tmp_path / "other.pem", other.certificate)
     assert verify(written, ROOT=str(tmp_path / "other.pem"))[0] == 1
 
@@ -260,7 +137,7 @@ def test_another_root_is_refused(written: Path, tmp_path: Path) -> None:
 def test_what_is_not_sealed_yet_says_so(signed: SignedHouse, written: Path, tmp_path: Path) -> None:
     payment = signed.pay(20_001)
     folder = tmp_path / "fresh"
-    write_bundle(signed.bundle(payment), folder, **signed.trust())
+    signed.write(payment, folder)
     code, said = verify(folder)
     assert code == 3, said
     assert "2 of 2 records do not stand under a signed day yet" in said
@@ -288,7 +165,7 @@ def forge_reply(folder: Path) -> None:
 
 def test_a_forged_reply_of_an_unsigned_day_is_not_ok(signed: SignedHouse, written: Path, tmp_path: Path) -> None:
     folder = tmp_path / "fresh"
-    write_bundle(signed.bundle(signed.pay(20_003)), folder, **signed.trust())
+    signed.write(signed.pay(20_003), folder)
     forge_reply(folder)
     code, said = verify(folder)
     assert code == 3, said
@@ -336,7 +213,7 @@ def test_a_day_whose_signature_was_taken_away_proves_nothing(written: Path, tmp_
 
 def test_a_folder_that_exists_is_left_alone(signed: SignedHouse, written: Path, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
-        write_bundle(signed.bundle(signed.pay(20_002)), tmp_path, **signed.trust())
+        signed.write(signed.pay(20_002), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -100,7 +100,7 @@ async def test_who_had_the_book_open_before_a_restore_begins_anew(postgres_dsn: 
             gateway_serial=open_.gateway_serial, order_serial=open_.gateway_serial, worker="w", entropy=1
         )
         refused = need(await gateways.one.run(claim), items.NotNow)
-        assert (refused.gone, refused.cause) == (False, "the book is a restored copy")
+        assert (refused.gone, refused.cause) == (False, "the book is closed")
         await _cut(gateways)
         assert "not yet made safe" in await _refused(lambda: gateways.one.run(accept))
         assert gateways.one.lost() is None

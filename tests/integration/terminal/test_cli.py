@@ -272,4 +272,15 @@ async def test_what_comes_from_outside_cannot_move_the_cursor(double: Double) ->
 
 def test_the_commands_are_those_of_the_api() -> None:
     assert isinstance(cli, click.Group)
-    assert set(cli.commands) == {"query", "pay", "status", "last", "cancel", "balance", "services", "list", "enroll"}
+    assert set(cli.commands) == {
+        "query",
+        "pay",
+        "status",
+        "last",
+        "cancel",
+        "balance",
+        "services",
+        "list",
+        "enroll",
+        "renewal",
+    }

@@ -44,7 +44,7 @@ def prove(
         reply,
         request_signature_field=field,
         certificate=by or certificate("gateway"),
-        issuing=issuing or certificate("issuing"),
+        issuings=(issuing or certificate("issuing"),),
         root=root or certificate("root"),
         now=at,
     )

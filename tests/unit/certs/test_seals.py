@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from certs.core.seals import (
     GENESIS,
     Frontier,
+    PathFinder,
     Record,
     Side,
     chain,
@@ -199,3 +200,22 @@ def test_a_tree_that_grows_has_the_root_of_all_its_leaves(leaves: list[bytes]) -
 def test_what_is_no_frontier_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"frontier|32 bytes"):
         Frontier.read(data)
+
+
+@given(st.integers(0, 70), st.data())
+def test_a_path_found_on_the_way_is_the_path(count: int, data: st.DataObject) -> None:
+    leaves = [hashlib.sha256(b"%d" % number).digest() for number in range(count + 1)]
+    index = data.draw(st.integers(0, count))
+    finder = PathFinder(index)
+    for one in leaves:
+        finder.add(one)
+    assert finder.path() == merkle_path(leaves, index)
+
+
+def test_a_path_of_no_leaf() -> None:
+    finder = PathFinder(1)
+    finder.add(bytes(32))
+    with pytest.raises(IndexError):
+        finder.path()
+    with pytest.raises(IndexError):
+        PathFinder(-1)

@@ -67,6 +67,7 @@ def test_keys_are_asked_for_where_money_moves() -> None:
     assert {route.path for route in ROUTES if not route.signed} == {
         "/v1/time",
         "/v1/certificates/{keyid}",
+        "/v1/crl/{issuer_keyid}",
         "/openapi.json",
     }
 

@@ -9,11 +9,14 @@ import pytest
 from gateway.clock import BookClock
 from gateway.core import items
 from gateway.core.audited import KeepAudit
+from gateway.core.revocations import KeepList
 from gateway.metrics import Metrics
 from gateway.store.port import StoreBusy
 from gateway.store.sqlite.readers import take_snapshot
 from gateway.watch import Watch, Watched
+from tests.stand.bureau import Bureau
 from tests.stand.house import House
+from tests.stand.house import keyid as keyid_of
 
 
 class Frozen:
@@ -61,6 +64,7 @@ class Watching:
             store=self.book,  # type: ignore[arg-type]
             clock=clock,
             certificates={"reply": clock.now() + timedelta(days=10)},
+            issuers={"a" * 64: clock.now() + timedelta(days=400), "b" * 64: clock.now() - timedelta(days=1)},
             folder=folder,
             raised=lambda kind, count: self.raised.append((kind, count)),
             failed=lambda name, _: self.failed.append(name),
@@ -149,3 +153,48 @@ async def test_of_a_book_that_is_away_nothing_is_told(watching: Watching) -> Non
     watching.book.down = False
     await watching.watch.look()
     assert (watching.value("book_up"), watching.value("outbox_oldest_seconds")) == (1, 5)
+
+
+async def test_revocation_lists_of_cas_that_owe_one(watching: Watching) -> None:
+    house = watching.house
+    for number, issuer in enumerate("abpx", 1):
+        item = KeepList(
+            issuer_keyid=issuer * 64, number=number, der=b"list", this_update=house.now - 1,
+            next_update=house.now + number * 1000, serials=None,
+        )  # fmt: skip
+        house.batch([item])
+    for keyid, use in (("p" * 64, "ca"), ("q" * 64, "ca"), ("r" * 64, "sign")):
+        house.sql(
+            "INSERT INTO partner_certificates (biller, keyid, der, use, public_key_sha256, not_before, not_after,"
+            " state, added_by, added_at, approved_by, approved_at)"
+            " VALUES ('acme', ?, x'00', ?, ?, 1, ?, 'ACTIVE', 'a', 1, 'b', 2)",
+            *(keyid, use, keyid, house.now + 5_000_000 + ord(keyid[0])),
+        )
+    await watching.watch.look()
+    lines = [line for line in watching.metrics.render().decode().splitlines() if "crl_next" in line and line[0] != "#"]
+    assert {line.split('"')[1]: float(line.split()[-1]) for line in lines} == {
+        "a" * 16: house.now / 1000 + 1,
+        "p" * 16: house.now / 1000 + 3,
+        "q" * 16: 0,
+    }, "ours that is valid; partners', also without a list; not one that ended, nor a stranger's"
+    assert watching.value('certificate_not_after_seconds{role="partner"}') == (house.now + 5_000_112) / 1000
+
+
+async def test_ends_of_stations_and_staff_of_those_not_renewed(watching: Watching) -> None:
+    """The first one counts; renewed, it does not; where none is left the gauge is gone, and its alert with it."""
+    house = watching.house
+    office = Bureau(lambda: house.now)
+    house.ask(office.first_staff(), items.Kept)
+    house.sql("UPDATE certificates SET not_after = ? WHERE keyid = ?", house.now + 1000, keyid_of(1))
+    await watching.watch.look()
+    assert watching.value('certificate_not_after_seconds{role="station"}') == house.now / 1000 + 1
+    staff = min(office.clerk.signer.certificate.not_after, office.chief.signer.certificate.not_after)
+    assert watching.value('certificate_not_after_seconds{role="operator"}') == staff.timestamp()
+    house.engine.connection.execute("DROP TRIGGER certificates_no_update")
+    house.sql("UPDATE certificates SET renews = ? WHERE keyid = ?", keyid_of(1), keyid_of(2))
+    await watching.watch.look()
+    assert watching.value('certificate_not_after_seconds{role="station"}') > house.now / 1000 + 1000
+    house.sql("UPDATE certificates SET state = 'FROZEN' WHERE role = 'station'")
+    await watching.watch.look()
+    with pytest.raises(AssertionError):
+        watching.value('certificate_not_after_seconds{role="station"}')

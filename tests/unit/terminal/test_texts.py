@@ -8,7 +8,16 @@ from msgspec import convert
 from contracts import api
 from contracts.states import State
 from gateway.terminal import Refused, Undecided
-from gateway.terminal.texts import clean, fate_lines, local_time, payment_lines, refusal_lines, state_text, yuan
+from gateway.terminal.texts import (
+    balance_lines,
+    clean,
+    fate_lines,
+    local_time,
+    payment_lines,
+    refusal_lines,
+    state_text,
+    yuan,
+)
 
 PAYMENT = {
     "gateway_serial": "2026112406H0P4QWR2D3RMF7",
@@ -127,3 +136,17 @@ def test_hostile_letters_are_replaced(hostile: str) -> None:
 )
 def test_yuan(fen: int, text: str) -> None:
     assert yuan(fen) == text
+
+
+@pytest.mark.parametrize(
+    ("days", "hint"),
+    [
+        (None, []),
+        (59, ["提示：U盾证书还有59天到期，请联系邮政局换证"]),
+        (0, ["提示：U盾证书今天到期，请立即联系邮政局换证"]),
+    ],
+)
+def test_shop_is_told_that_its_certificate_ends(days: int | None, hint: list[str]) -> None:
+    money = {"available_fen": 1, "reserved_fen": 0, "posted_fen": 1, "overdraft_limit_fen": 0, "low_balance": False}
+    told = convert(money | {"account_date": "2026-11-24", "certificate_days_left": days}, api.AccountBalance)
+    assert balance_lines(told)[5:] == hint

@@ -24,6 +24,30 @@ CREATE TABLE allowances (
 )
  STRICT;
 
+CREATE TABLE approvals (
+  plan_sha256 TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  "plan" BLOB NOT NULL,
+  prepared_by TEXT NOT NULL,
+  prepared_at INTEGER NOT NULL,
+  prepared_keyid TEXT NOT NULL,
+  prepared_record TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  state TEXT NOT NULL,
+  decided_by TEXT,
+  decided_at INTEGER,
+  decision TEXT,
+  signature BLOB,
+  keyid TEXT,
+  decided_record TEXT,
+  CONSTRAINT pk_approvals PRIMARY KEY (plan_sha256),
+  CONSTRAINT ck_approvals_state CHECK (state = 'OPEN' OR state = 'APPROVED' OR state = 'REJECTED' OR state = 'DONE'),
+  CONSTRAINT ck_approvals_people CHECK (state = 'OPEN' OR state = 'REJECTED' OR decided_by <> prepared_by),
+  CONSTRAINT ck_approvals_signed CHECK (state = 'OPEN' OR decided_by IS NOT NULL AND signature IS NOT NULL AND keyid IS NOT NULL)
+)
+ STRICT;
+
 CREATE TABLE archive_attempts (
   attempt_id TEXT NOT NULL,
   order_serial TEXT NOT NULL,
@@ -234,18 +258,46 @@ CREATE TABLE breaks (
 )
  STRICT;
 
-CREATE TABLE certificates (
-  keyid TEXT NOT NULL,
-  der BLOB NOT NULL,
-  role TEXT NOT NULL,
-  state TEXT NOT NULL,
+CREATE TABLE certificate_requests (
+  request_id TEXT NOT NULL,
+  profile TEXT NOT NULL,
+  institution_code TEXT NOT NULL,
+  terminal_id TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  staff_id TEXT,
+  key_serial TEXT NOT NULL,
+  csr BLOB NOT NULL,
   public_key_sha256 TEXT NOT NULL,
-  not_before INTEGER NOT NULL,
-  not_after INTEGER NOT NULL,
-  registered_at INTEGER NOT NULL,
-  CONSTRAINT pk_certificates PRIMARY KEY (keyid),
-  CONSTRAINT ck_certificates_state CHECK (state = 'APPLIED' OR state = 'APPROVED' OR state = 'ISSUED' OR state = 'BOUND' OR state = 'ACTIVE' OR state = 'FROZEN' OR state = 'REVOKED' OR state = 'EXPIRED' OR state = 'REPLACED'),
-  CONSTRAINT ck_certificates_valid CHECK (not_before < not_after)
+  renews TEXT,
+  state TEXT NOT NULL,
+  applied_by TEXT NOT NULL,
+  applied_at INTEGER NOT NULL,
+  decided_by TEXT,
+  decided_at INTEGER,
+  reason TEXT,
+  keyid TEXT,
+  CONSTRAINT pk_certificate_requests PRIMARY KEY (request_id),
+  CONSTRAINT ck_certificate_requests_state CHECK (state = 'APPLIED' OR state = 'APPROVED' OR state = 'ISSUED' OR state = 'REFUSED'),
+  CONSTRAINT ck_certificate_requests_people CHECK (state = 'APPLIED' OR state = 'REFUSED' OR decided_by <> applied_by),
+  CONSTRAINT ck_certificate_requests_decided CHECK ((state = 'APPLIED') = (decided_by IS NULL)),
+  CONSTRAINT ck_certificate_requests_issued CHECK ((state = 'ISSUED') = (keyid IS NOT NULL))
+)
+ STRICT;
+
+CREATE TABLE certificate_steps (
+  subject TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  from_state TEXT NOT NULL,
+  to_state TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  staff TEXT NOT NULL,
+  deed TEXT,
+  record_id TEXT,
+  reason TEXT,
+  CONSTRAINT pk_certificate_steps PRIMARY KEY (subject, number),
+  CONSTRAINT ck_certificate_steps_number CHECK (number >= 1)
 )
  STRICT;
 
@@ -317,6 +369,28 @@ CREATE TABLE outbox (
   created_at INTEGER NOT NULL,
   published_at INTEGER,
   CONSTRAINT pk_outbox PRIMARY KEY (message_id)
+)
+ STRICT;
+
+CREATE TABLE partner_certificates (
+  biller TEXT NOT NULL,
+  keyid TEXT NOT NULL,
+  der BLOB NOT NULL,
+  use TEXT NOT NULL,
+  public_key_sha256 TEXT NOT NULL,
+  not_before INTEGER NOT NULL,
+  not_after INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  added_by TEXT NOT NULL,
+  added_at INTEGER NOT NULL,
+  approved_by TEXT,
+  approved_at INTEGER,
+  reason TEXT,
+  CONSTRAINT pk_partner_certificates PRIMARY KEY (biller, keyid),
+  CONSTRAINT ck_partner_certificates_use CHECK (use = 'sign' OR use = 'tls' OR use = 'ca'),
+  CONSTRAINT ck_partner_certificates_state CHECK (state = 'PREPARED' OR state = 'ACTIVE' OR state = 'CLOSED'),
+  CONSTRAINT ck_partner_certificates_valid CHECK (not_before < not_after),
+  CONSTRAINT ck_partner_certificates_people CHECK (state <> 'ACTIVE' OR approved_by <> added_by)
 )
  STRICT;
 
@@ -395,6 +469,19 @@ CREATE TABLE records (
 )
  STRICT;
 
+CREATE TABLE revocation_lists (
+  issuer_keyid TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  der BLOB NOT NULL,
+  this_update INTEGER NOT NULL,
+  next_update INTEGER NOT NULL,
+  published_at INTEGER NOT NULL,
+  CONSTRAINT pk_revocation_lists PRIMARY KEY (issuer_keyid, number),
+  CONSTRAINT ck_revocation_lists_number CHECK (number >= 0),
+  CONSTRAINT ck_revocation_lists_times CHECK (this_update <= published_at AND published_at < next_update)
+)
+ STRICT;
+
 CREATE TABLE seals (
   day TEXT NOT NULL,
   count INTEGER NOT NULL,
@@ -414,6 +501,18 @@ CREATE TABLE settings (
   name TEXT NOT NULL,
   value INTEGER NOT NULL,
   CONSTRAINT pk_settings PRIMARY KEY (name)
+)
+ STRICT;
+
+CREATE TABLE staff (
+  staff_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  department TEXT NOT NULL,
+  state TEXT NOT NULL,
+  added_at INTEGER NOT NULL,
+  state_at INTEGER NOT NULL,
+  CONSTRAINT pk_staff PRIMARY KEY (staff_id),
+  CONSTRAINT ck_staff_state CHECK (state = 'ACTIVE' OR state = 'LEFT')
 )
  STRICT;
 
@@ -465,6 +564,19 @@ CREATE TABLE transactions (
 )
  STRICT;
 
+CREATE TABLE usb_keys (
+  key_serial TEXT NOT NULL,
+  state TEXT NOT NULL,
+  institution_code TEXT NOT NULL,
+  holder TEXT NOT NULL,
+  received_at INTEGER NOT NULL,
+  state_at INTEGER NOT NULL,
+  reason TEXT,
+  CONSTRAINT pk_usb_keys PRIMARY KEY (key_serial),
+  CONSTRAINT ck_usb_keys_state CHECK (state = 'DESTROYED' OR state = 'HANDING_OUT' OR state = 'IN_STOCK' OR state = 'ISSUED' OR state = 'LOST' OR state = 'RETURNED')
+)
+ STRICT;
+
 CREATE TABLE windows (
   biller TEXT NOT NULL,
   settle_date TEXT NOT NULL,
@@ -488,6 +600,32 @@ CREATE TABLE authorizations (
   CONSTRAINT pk_authorizations PRIMARY KEY (authorization_id),
   CONSTRAINT ck_authorizations_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
   CONSTRAINT fk_authorizations_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+)
+ STRICT;
+
+CREATE TABLE certificates (
+  keyid TEXT NOT NULL,
+  der BLOB NOT NULL,
+  role TEXT NOT NULL,
+  state TEXT NOT NULL,
+  public_key_sha256 TEXT NOT NULL,
+  not_before INTEGER NOT NULL,
+  not_after INTEGER NOT NULL,
+  registered_at INTEGER NOT NULL,
+  serial TEXT NOT NULL,
+  issuer_keyid TEXT NOT NULL,
+  key_serial TEXT NOT NULL,
+  state_at INTEGER NOT NULL,
+  reason TEXT,
+  renews TEXT,
+  staff_id TEXT,
+  revoked_for TEXT,
+  CONSTRAINT pk_certificates PRIMARY KEY (keyid),
+  CONSTRAINT ck_certificates_state CHECK (state = 'ACTIVE' OR state = 'BOUND' OR state = 'EXPIRED' OR state = 'FROZEN' OR state = 'ISSUED' OR state = 'REPLACED' OR state = 'REVOKED'),
+  CONSTRAINT ck_certificates_valid CHECK (not_before < not_after),
+  CONSTRAINT ck_certificates_staff CHECK ((role = 'operator') = (staff_id IS NOT NULL)),
+  CONSTRAINT ck_certificates_revoked CHECK (revoked_for IS NULL OR state = 'REVOKED'),
+  CONSTRAINT fk_certificates_staff_id FOREIGN KEY(staff_id) REFERENCES staff (staff_id)
 )
  STRICT;
 
@@ -635,6 +773,26 @@ CREATE TABLE terminals (
 )
  STRICT;
 
+CREATE TABLE usb_key_steps (
+  key_serial TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  from_state TEXT NOT NULL,
+  to_state TEXT NOT NULL,
+  institution_code TEXT NOT NULL,
+  holder TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  prepared_by TEXT,
+  staff TEXT NOT NULL,
+  deed TEXT,
+  record_id TEXT,
+  reason TEXT,
+  CONSTRAINT pk_usb_key_steps PRIMARY KEY (key_serial, number),
+  CONSTRAINT ck_usb_key_steps_people CHECK (prepared_by IS NULL OR prepared_by <> staff),
+  CONSTRAINT fk_usb_key_steps_key_serial FOREIGN KEY(key_serial) REFERENCES usb_keys (key_serial)
+)
+ STRICT;
+
 CREATE TABLE vouchers (
   voucher_number TEXT NOT NULL,
   institution_code TEXT NOT NULL,
@@ -674,10 +832,14 @@ CREATE TABLE bindings (
   institution_code TEXT NOT NULL,
   terminal_id TEXT NOT NULL,
   operator_id TEXT NOT NULL,
+  key_serial TEXT NOT NULL,
   bound_at INTEGER NOT NULL,
+  prepared_by TEXT NOT NULL,
+  approved_by TEXT NOT NULL,
   unbound_at INTEGER,
   CONSTRAINT pk_bindings PRIMARY KEY (keyid, bound_at),
   CONSTRAINT ck_bindings_ends CHECK (unbound_at IS NULL OR unbound_at >= bound_at),
+  CONSTRAINT ck_bindings_people CHECK (approved_by <> prepared_by OR approved_by = 'init'),
   CONSTRAINT fk_bindings_keyid FOREIGN KEY(keyid) REFERENCES certificates (keyid),
   CONSTRAINT fk_bindings_terminal_id FOREIGN KEY(institution_code, terminal_id) REFERENCES terminals (institution_code, terminal_id),
   CONSTRAINT fk_bindings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
@@ -696,6 +858,8 @@ CREATE TABLE trainings (
 )
  STRICT;
 
+CREATE INDEX ix_approvals_open ON approvals (prepared_at) WHERE state = 'OPEN';
+
 CREATE UNIQUE INDEX uq_archive_attempts_order ON archive_attempts (order_serial, attempt);
 
 CREATE INDEX ix_archive_evidence_payment ON archive_evidence (gateway_serial);
@@ -712,11 +876,15 @@ CREATE INDEX ix_archive_transactions_payment ON archive_transactions (gateway_se
 
 CREATE INDEX ix_breaks_payment ON breaks (gateway_serial) WHERE gateway_serial IS NOT NULL;
 
-CREATE UNIQUE INDEX uq_certificates_public_key ON certificates (public_key_sha256);
+CREATE UNIQUE INDEX uq_certificate_requests_keyid ON certificate_requests (keyid) WHERE keyid IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_certificate_requests_public_key ON certificate_requests (public_key_sha256) WHERE state <> 'REFUSED';
 
 CREATE INDEX ix_commission_plans_service ON commission_plans (service, effective_from);
 
 CREATE INDEX ix_outbox_unpublished ON outbox (message_id) WHERE published_at IS NULL;
+
+CREATE UNIQUE INDEX uq_partner_certificates_public_key ON partner_certificates (public_key_sha256);
 
 CREATE INDEX ix_payments_cancels ON payments (cancels) WHERE cancels IS NOT NULL;
 
@@ -741,6 +909,16 @@ CREATE INDEX ix_seals_unsigned ON seals (day) WHERE signature IS NULL;
 CREATE INDEX ix_tariffs_service ON tariffs (service, effective_from);
 
 CREATE INDEX ix_transactions_payment ON transactions (gateway_serial) WHERE gateway_serial IS NOT NULL;
+
+CREATE INDEX ix_certificates_live ON certificates (not_after) WHERE (state = 'ACTIVE' OR state = 'BOUND' OR state = 'FROZEN' OR state = 'ISSUED');
+
+CREATE INDEX ix_certificates_staff ON certificates (staff_id) WHERE staff_id IS NOT NULL;
+
+CREATE INDEX ix_certificates_usb_key ON certificates (key_serial) WHERE key_serial <> '';
+
+CREATE UNIQUE INDEX uq_certificates_public_key ON certificates (public_key_sha256);
+
+CREATE UNIQUE INDEX uq_certificates_serial ON certificates (issuer_keyid, serial) WHERE serial <> '';
 
 CREATE INDEX ix_evidence_payment ON evidence (gateway_serial);
 
@@ -767,6 +945,8 @@ CREATE UNIQUE INDEX uq_postings_chain ON postings (owner, seq) WHERE seq IS NOT 
 CREATE UNIQUE INDEX uq_vouchers_transaction ON vouchers (txn_id);
 
 CREATE UNIQUE INDEX uq_attempts_order ON attempts (order_serial, attempt);
+
+CREATE INDEX ix_bindings_station ON bindings (institution_code) WHERE unbound_at IS NULL;
 
 CREATE UNIQUE INDEX uq_bindings_keyid ON bindings (keyid) WHERE unbound_at IS NULL;
 
@@ -795,6 +975,40 @@ CREATE TRIGGER records_no_update BEFORE UPDATE OF record_id, kind, received_at, 
 CREATE TRIGGER records_set_once BEFORE UPDATE OF day, position, chain ON records WHEN OLD.day IS NOT NULL OR OLD.position IS NOT NULL OR OLD.chain IS NOT NULL BEGIN SELECT RAISE(ABORT, 'records is append-only'); END;
 
 CREATE TRIGGER idempotency_keys_no_delete BEFORE DELETE ON idempotency_keys BEGIN SELECT RAISE(ABORT, 'idempotency_keys is append-only'); END;
+
+CREATE TRIGGER certificates_no_delete BEFORE DELETE ON certificates BEGIN SELECT RAISE(ABORT, 'certificates is append-only'); END;
+
+CREATE TRIGGER certificates_no_update BEFORE UPDATE OF keyid, der, role, public_key_sha256, serial, issuer_keyid, renews, staff_id ON certificates BEGIN SELECT RAISE(ABORT, 'certificates is append-only'); END;
+
+CREATE TRIGGER bindings_no_delete BEFORE DELETE ON bindings BEGIN SELECT RAISE(ABORT, 'bindings is append-only'); END;
+
+CREATE TRIGGER bindings_no_update BEFORE UPDATE OF keyid, institution_code, prepared_by, approved_by ON bindings BEGIN SELECT RAISE(ABORT, 'bindings is append-only'); END;
+
+CREATE TRIGGER certificate_requests_no_delete BEFORE DELETE ON certificate_requests BEGIN SELECT RAISE(ABORT, 'certificate_requests is append-only'); END;
+
+CREATE TRIGGER certificate_requests_no_update BEFORE UPDATE OF request_id, csr, public_key_sha256, applied_by ON certificate_requests BEGIN SELECT RAISE(ABORT, 'certificate_requests is append-only'); END;
+
+CREATE TRIGGER certificate_steps_no_delete BEFORE DELETE ON certificate_steps BEGIN SELECT RAISE(ABORT, 'certificate_steps is append-only'); END;
+
+CREATE TRIGGER certificate_steps_no_update BEFORE UPDATE ON certificate_steps BEGIN SELECT RAISE(ABORT, 'certificate_steps is append-only'); END;
+
+CREATE TRIGGER usb_keys_no_delete BEFORE DELETE ON usb_keys BEGIN SELECT RAISE(ABORT, 'usb_keys is append-only'); END;
+
+CREATE TRIGGER usb_key_steps_no_delete BEFORE DELETE ON usb_key_steps BEGIN SELECT RAISE(ABORT, 'usb_key_steps is append-only'); END;
+
+CREATE TRIGGER usb_key_steps_no_update BEFORE UPDATE ON usb_key_steps BEGIN SELECT RAISE(ABORT, 'usb_key_steps is append-only'); END;
+
+CREATE TRIGGER staff_no_delete BEFORE DELETE ON staff BEGIN SELECT RAISE(ABORT, 'staff is append-only'); END;
+
+CREATE TRIGGER approvals_no_delete BEFORE DELETE ON approvals BEGIN SELECT RAISE(ABORT, 'approvals is append-only'); END;
+
+CREATE TRIGGER approvals_no_update BEFORE UPDATE OF plan_sha256, plan, prepared_by, prepared_at, prepared_keyid, prepared_record ON approvals BEGIN SELECT RAISE(ABORT, 'approvals is append-only'); END;
+
+CREATE TRIGGER revocation_lists_no_delete BEFORE DELETE ON revocation_lists BEGIN SELECT RAISE(ABORT, 'revocation_lists is append-only'); END;
+
+CREATE TRIGGER revocation_lists_no_update BEFORE UPDATE ON revocation_lists BEGIN SELECT RAISE(ABORT, 'revocation_lists is append-only'); END;
+
+CREATE TRIGGER partner_certificates_no_delete BEFORE DELETE ON partner_certificates BEGIN SELECT RAISE(ABORT, 'partner_certificates is append-only'); END;
 
 CREATE TRIGGER archive_payments_no_delete BEFORE DELETE ON archive_payments BEGIN SELECT RAISE(ABORT, 'archive_payments never changes'); END;
 

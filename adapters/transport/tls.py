@@ -1,0 +1,81 @@
+"""TLS towards one partner: who it must be, and who we are. Files only; nothing secret stands in a configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Paths, "" where there is none.
+
+    ca_file: PEM of the CAs that its server may stand under, "" for the system's. pinned_cert_file: PEM of its server's
+    own certificates instead, one or two of them (the one in use and its successor): then nothing else is its server,
+    whatever CA signed it and whatever name it bears. client_*: our certificate, key (encrypted) and the key's
+    password, one line, where it asks for them.
+    """
+
+    ca_file: str = ""
+    pinned_cert_file: str = ""
+    client_cert_file: str = ""
+    client_key_file: str = ""
+    client_key_password_file: str = ""
+
+    def wrong(self) -> str | None:
+        """The first key that does not go with the others, and what is expected; None if all is right."""
+        if self.ca_file and self.pinned_cert_file:
+            return "tls_pinned_cert_file: expected instead of tls_ca_file, not beside it"
+        client = {bool(self.client_cert_file), bool(self.client_key_file), bool(self.client_key_password_file)}
+        if len(client) > 1:
+            return "tls_client_key_file: expected certificate, key and password file together, or none of them"
+        return None
+
+
+def client_context(files: TlsFiles) -> "ssl.SSLContext | None":
+    """What connects to that partner; None where the system's defaults are meant.
+
+    TLS 1.2 at least. Raises ValueError naming the file that cannot be used, never a secret.
+    """
+    if files == TlsFiles():
+        return None
+    import ssl  # here: an installed adapter is imported light
+
+    context = ssl.create_default_context() if not files.pinned_cert_file else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if files.ca_file:
+            context = ssl.create_default_context(cafile=files.ca_file)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if files.pinned_cert_file:
+            context.load_verify_locations(cafile=files.pinned_cert_file)
+            # A certificate that is no authority's counts as the end of a chain, and the chain is that certificate.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            context.check_hostname = False
+    except (OSError, ssl.SSLError) as wrong:
+        raise ValueError(
+            f"{files.pinned_cert_file or files.ca_file}: expected PEM certificates: {_why(wrong)}"
+        ) from None
+    if files.client_cert_file:
+        password = _password(files.client_key_password_file)
+        try:
+            context.load_cert_chain(files.client_cert_file, files.client_key_file, password)
+        except (OSError, ssl.SSLError) as wrong:
+            raise ValueError(f"{files.client_key_file}: expected the key of our certificate: {_why(wrong)}") from None
+    return context
+
+
+def _password(file: str) -> bytes:
+    try:
+        lines = Path(file).read_bytes().splitlines()
+    except OSError as wrong:
+        raise ValueError(f"{file}: expected one line with the password: {_why(wrong)}") from None
+    if len(lines) != 1 or not lines[0]:
+        raise ValueError(f"{file}: expected one line with the password")
+    return lines[0]
+
+
+def _why(wrong: OSError) -> str:
+    return getattr(wrong, "reason", None) or wrong.strerror or type(wrong).__name__

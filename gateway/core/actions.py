@@ -1,0 +1,66 @@
+"""Every deed there is, what a person needs to do it, and which take a second one (M12)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gateway.core import (
+    certificate_deeds,
+    certificate_requests,
+    partner_deeds,
+    staff_deeds,
+    station_exit,
+    usb_key_deeds,
+)
+from gateway.core.items import Refusal
+from gateway.core.scene import Scene
+from gateway.core.steps import Work
+
+Doing = Callable[[Scene], Work[Refusal | str]]
+"""Does a deed in the scene's book and returns what its subject is now; a Refusal has changed nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """do: what it does; None: done elsewhere once it is approved. right: whose right it needs, its own name by default.
+
+    approves: it is itself the second person's word. two: it is prepared, and done when another person approves.
+    prepared, rejected: what being prepared or rejected does to its subject.
+    """
+
+    do: Doing | None
+    right: str = ""
+    approves: bool = False
+    two: bool = False
+    prepared: Doing | None = None
+    rejected: Doing | None = None
+
+
+ACTIONS: Mapping[str, Action] = {
+    "certs.apply": Action(do=certificate_requests.apply),
+    "certs.approve": Action(do=certificate_requests.approve, right="certs.apply", approves=True),
+    "certs.refuse": Action(do=certificate_requests.refuse, right="certs.apply"),
+    "certs.issue": Action(do=certificate_requests.issue),
+    "certs.bind": Action(do=certificate_deeds.bind, two=True),
+    "certs.activate": Action(do=certificate_deeds.activate),
+    "certs.freeze": Action(do=certificate_deeds.freeze),
+    "certs.unfreeze": Action(do=certificate_deeds.unfreeze, two=True),
+    "certs.replace": Action(do=certificate_deeds.replace_certificate),
+    "certs.revoke": Action(do=certificate_deeds.revoke),
+    "key.receive": Action(do=usb_key_deeds.receive, two=True),
+    "key.hand-out": Action(
+        do=usb_key_deeds.hand_over, two=True, prepared=usb_key_deeds.hand_out, rejected=usb_key_deeds.keep
+    ),
+    "key.return": Action(do=usb_key_deeds.give_back),
+    "key.lost": Action(do=usb_key_deeds.lose),
+    "key.destroy": Action(do=usb_key_deeds.destroy),
+    "staff.add": Action(do=staff_deeds.add, two=True),
+    "staff.leave": Action(do=staff_deeds.leave),
+    "partner.add": Action(do=partner_deeds.add, two=True),
+    "partner.close": Action(do=partner_deeds.close),
+    "station.close": Action(do=station_exit.close, two=True),
+    "station.transfer": Action(do=station_exit.transfer, two=True),
+}
+APPROVE, REJECT = "ops.approve", "ops.reject"
+"""The second person's deeds about a plan; its right is that of the plan's action, under `approves`."""
+RIGHTS = frozenset(action.right or name for name, action in ACTIONS.items())
+"""What roles.toml may name."""

@@ -1,0 +1,116 @@
+"""Deeds about partners' certificates: add (two people, M12) and close. Certificates are pinned: nothing is built up."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from certs.core.certificates import Certificate, CertificateError, parse_certificate
+from certs.core.revocation_lists import may_sign_lists, names_issuer
+from gateway.core.items import Refusal
+from gateway.core.rows import PartnerCertificate
+from gateway.core.scene import Scene, conflict, malformed, missing
+from gateway.core.steps import Read, Work
+
+AT_ONCE = 2
+"""Certificates of one partner and use that count at the same time: the one in use, and its successor."""
+USES = ("sign", "tls", "ca")
+_S = 1000
+
+
+def add(scene: Scene) -> Work[Refusal | str]:
+    """Pin a certificate. subject: its keyid; fields: biller, use, certificate (its DER in base64).
+
+    sign: of its signatures; tls: of its server, or of itself as a client; ca: whose revocation lists count for the
+    others. Refused: a biller that is not configured, one that has ended, a key that was ever registered (also under
+    another certificate: a closed key never comes back), more than AT_ONCE at the same time.
+    """
+    biller, use = scene.field("biller"), scene.field("use")
+    if biller not in scene.env.manifests:
+        return missing(f"biller {biller}")
+    if use not in USES:
+        return malformed(f"one of {', '.join(USES)}", "use")
+    certificate = _read(scene, use)
+    if isinstance(certificate, Refusal):
+        return certificate
+    key = (certificate.public_key_sha256,)
+    known: Sequence[PartnerCertificate] = yield Read("partner_certificates_by_key", [key])
+    ours = yield Read("certificates_by_key", [key])
+    if known or ours:
+        return conflict(
+            "This key is registered already, whatever became of it: a partner's next certificate has its own."
+        )
+    scene.book.load((yield Read("partner_certificates_of_locked", [(biller,)])))
+    beside = [one for one in scene.book.all(PartnerCertificate) if _counts(one, biller, use, scene.now)]
+    if len(beside) >= AT_ONCE:
+        return conflict(f"{biller} has {len(beside)} certificates for {use}: close one first.")
+    scene.book.add(
+        PartnerCertificate(
+            biller=biller,
+            keyid=certificate.keyid,
+            der=certificate.der,
+            use=use,
+            public_key_sha256=certificate.public_key_sha256,
+            not_before=int(certificate.not_before.timestamp()) * _S,
+            not_after=int(certificate.not_after.timestamp()) * _S,
+            state="ACTIVE",
+            added_by=str(scene.prepared_by),
+            added_at=scene.now,
+            approved_by=scene.by,
+            approved_at=scene.now,
+            reason=scene.deed.reason,
+        )
+    )
+    return "ACTIVE"
+
+
+def _read(scene: Scene, use: str) -> Certificate | Refusal:
+    try:
+        certificate = parse_certificate(b64decode(scene.field("certificate"), validate=True))
+    except (CertificateError, binascii.Error) as wrong:
+        return malformed(f"a certificate as DER in base64; {wrong}", "certificate")
+    if certificate.keyid != scene.deed.subject:
+        return malformed("the keyid of the certificate", "subject")
+    if int(certificate.not_after.timestamp()) * _S <= scene.now:
+        return Refusal(slug="certificate-expired", detail="It has ended.")
+    if use == "sign" and not certificate.alg:
+        return malformed("a key that this service can verify by: P-256, or RSA of 2048-4096 bits", "certificate")
+    if use == "ca" and not may_sign_lists(certificate):
+        return malformed("the certificate of an authority that may sign revocation lists", "certificate")
+    return certificate
+
+
+def _counts(one: PartnerCertificate, biller: str, use: str, now: int) -> bool:
+    return one.biller == biller and one.use == use and one.state == "ACTIVE" and now < one.not_after
+
+
+def close(scene: Scene) -> Work[Refusal | str]:
+    """From its commit on nothing by this certificate counts. One person suffices: a loss cannot wait. Final."""
+    biller, keyid = scene.field("biller"), scene.deed.subject
+    scene.book.load((yield Read("partner_certificates_of_locked", [(biller,)])))
+    row = scene.book.get(PartnerCertificate, biller, keyid)
+    if row is None:
+        return missing(f"certificate {keyid} of {biller}")
+    if row.state == "CLOSED":
+        return conflict("It is closed already.")
+    if row.use == "ca" and (leans := _leans_on(row, scene.book.all(PartnerCertificate))) is not None:
+        # Else one person could take the list away by which that certificate is refused.
+        return conflict(f"Certificate {leans} stands on its lists: close that one first.")
+    scene.book.put(replace(row, state="CLOSED", reason=scene.deed.reason))
+    return "CLOSED"
+
+
+def _leans_on(authority: PartnerCertificate, rows: Sequence[PartnerCertificate]) -> str | None:
+    """The keyid of a certificate of the same partner that counts as long as this authority's list does not name it."""
+    own = parse_certificate(authority.der)
+    return next(
+        (
+            row.keyid
+            for row in rows
+            if (row.biller, row.state) == (authority.biller, "ACTIVE")
+            and row.use != "ca"
+            and names_issuer(parse_certificate(row.der), own)
+        ),
+        None,
+    )

@@ -1,0 +1,141 @@
+"""Deeds about the stock of USB keys; receiving and handing out take two people (CERT-01, CERT-04)."""
+
+import re
+
+from msgspec.structs import replace
+
+from certs.core.life import LIVE, Event
+from certs.core.stock import Movement, Stock, after
+from gateway.core.items import Refusal
+from gateway.core.rows import RegisteredCertificate, Station, UsbKey, UsbKeyStep
+from gateway.core.scene import Scene, conflict, malformed, may_move, missing, move
+from gateway.core.steps import Read, Work
+
+_SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/-]{0,63}")
+_HOLDER_MAX = 64
+NOBODY = ("", "")
+
+
+def receive(scene: Scene) -> Work[Refusal | str]:
+    """A key from the maker, or one that came back, is in stock."""
+    serial = scene.deed.subject
+    if not _SERIAL.fullmatch(serial):
+        return malformed("a serial is 1 to 64 of A-Z a-z 0-9 . : / -", "subject")
+    key = yield from _find(scene)
+    to = after(key.state if key else None, Movement.RECEIVE)
+    if to is None:
+        return conflict(f"USB key {serial} is {key.state if key else 'unknown'}.")
+    yield from _step(scene, Movement.RECEIVE, key.state if key else "", to)
+    if key is None:
+        scene.book.add(
+            UsbKey(key_serial=serial, state=to, received_at=scene.now, state_at=scene.now, reason=scene.deed.reason)
+        )
+    else:
+        _put(scene, key, to)
+    return to
+
+
+def hand_out(scene: Scene) -> Work[Refusal | str]:
+    """Prepared: the key is set aside for a station or a person of the bureau until another person hands it over."""
+    holder, code = scene.field("holder"), scene.field("institution_code")
+    if not (0 < len(holder) <= _HOLDER_MAX and holder.isprintable()):
+        return malformed("who takes it: 1 to 64 characters", "holder")
+    if code:
+        scene.book.load((yield Read("stations", [(code,)])))
+        station = scene.book.get(Station, code)
+        if station is None or station.state == "CLOSED":
+            return conflict(f"There is no open station {code}.")
+    return (yield from _moved(scene, Movement.HAND_OUT, code, holder))
+
+
+def hand_over(scene: Scene) -> Work[Refusal | str]:
+    """Approved: the holder has it."""
+    return (yield from _moved(scene, Movement.HAND_OVER, scene.field("institution_code"), scene.field("holder")))
+
+
+def keep(scene: Scene) -> Work[Refusal | str]:
+    """Rejected: it stays in stock."""
+    return (yield from _moved(scene, Movement.KEEP))
+
+
+def give_back(scene: Scene) -> Work[Refusal | str]:
+    """The holder gives it back; what it could sign for is frozen."""
+    return (yield from _away(scene, Movement.RETURN))
+
+
+def lose(scene: Scene) -> Work[Refusal | str]:
+    """It is lost; every certificate in it is frozen in the same commit."""
+    return (yield from _away(scene, Movement.LOSE))
+
+
+def destroy(scene: Scene) -> Work[Refusal | str]:
+    """It is no more; not while a certificate in it could still come to life."""
+    yield from _find(scene)
+    for certificate in (yield from _certificates(scene)):
+        if certificate.state in LIVE:
+            return conflict(f"Certificate {certificate.keyid} in it is {certificate.state}: revoke it first.")
+    return (yield from _moved(scene, Movement.DESTROY))
+
+
+def _away(scene: Scene, movement: Movement) -> Work[Refusal | str]:
+    moved = yield from _moved(scene, movement)
+    if isinstance(moved, Refusal):
+        return moved
+    for certificate in (yield from _certificates(scene)):
+        to = may_move(certificate, Event.FREEZE, scene.now)
+        if not isinstance(to, Refusal):
+            yield from move(scene, certificate, Event.FREEZE, to)
+    return moved
+
+
+def _certificates(scene: Scene) -> Work[list[RegisteredCertificate]]:
+    scene.book.load((yield Read("certificates_in_key", [(scene.deed.subject,)])))
+    return [one for one in scene.book.all(RegisteredCertificate) if one.key_serial == scene.deed.subject]
+
+
+def _find(scene: Scene) -> Work[UsbKey | None]:
+    scene.book.load((yield Read("usb_keys_locked", [(scene.deed.subject,)])))
+    return scene.book.get(UsbKey, scene.deed.subject)
+
+
+def _moved(scene: Scene, movement: Movement, code: str = "", holder: str = "") -> Work[Refusal | str]:
+    key = yield from _find(scene)
+    if key is None:
+        return missing(f"USB key {scene.deed.subject}")
+    to = after(key.state, movement)
+    if to is None:
+        return conflict(f"USB key {key.key_serial} is {key.state}.")
+    yield from _step(scene, movement, key.state, to, (code, holder))
+    # Who had a key that is lost is asked for as long as it is lost.
+    gone = movement is Movement.LOSE
+    _put(scene, key, to, key.institution_code if gone else code, key.holder if gone else holder)
+    return to
+
+
+def _put(scene: Scene, key: UsbKey, to: Stock, code: str = "", holder: str = "") -> None:
+    scene.book.put(
+        replace(key, state=to, institution_code=code, holder=holder, state_at=scene.now, reason=scene.deed.reason)
+    )
+
+
+def _step(scene: Scene, movement: Movement, came: str, to: Stock, who: tuple[str, str] = NOBODY) -> Work[None]:
+    serial = scene.deed.subject
+    scene.book.load((yield Read("usb_key_steps_of", [(serial,)])))
+    numbers = [step.number for step in scene.book.all(UsbKeyStep) if step.key_serial == serial]
+    scene.book.add(
+        UsbKeyStep(
+            key_serial=serial,
+            number=max(numbers, default=0) + 1,
+            event=movement,
+            from_state=came,
+            to_state=to,
+            institution_code=who[0],
+            holder=who[1],
+            at=scene.now,
+            prepared_by=scene.prepared_by,
+            staff=scene.by,
+            deed=scene.digest,
+            record_id=scene.record_id,
+            reason=scene.deed.reason,
+        )
+    )

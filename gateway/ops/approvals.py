@@ -1,0 +1,109 @@
+"""`bianmin ops approve, reject, list, show`: what one person prepared and another decides (M12)."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.ops.certs.acting import act, acting
+from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
+
+if TYPE_CHECKING:
+    from gateway.core.rows import Approval
+
+
+@click.command("approve")
+@click.argument("plan")
+@acting
+@config_option
+@pass_shared
+@in_loop
+async def approve(shared: Shared, plan: str, config_file: Path, **who: Any) -> None:
+    """Approve the plan with this SHA-256, which another person has prepared; it is done in the same commit.
+
+    Look at it first: ops show PLAN.
+    """
+    acted = await act(shared, config_file, who, "ops.approve", plan)
+    click.echo(f"plan {plan} is {acted.state}")
+
+
+@click.command("reject")
+@click.argument("plan")
+@acting
+@config_option
+@pass_shared
+@in_loop
+async def reject(shared: Shared, plan: str, config_file: Path, **who: Any) -> None:
+    """Reject a plan, or take back one of your own."""
+    acted = await act(shared, config_file, who, "ops.reject", plan)
+    click.echo(f"plan {plan} is {acted.state}")
+
+
+@click.command("list")
+@click.option("--all", "everything", is_flag=True, help="Decided ones too: who approved what, when and why.")
+@config_option
+@json_option
+@pass_shared
+@in_loop
+async def list_plans(shared: Shared, everything: bool, config_file: Path, as_json: bool) -> None:
+    """Plans that wait for a second person."""
+    where = "1 = 1" if everything else "state = 'OPEN'"
+    found = [_about(row) for row in await _read(shared, config_file, where, {})]
+    if as_json:
+        echo_json(found)
+    for one in [] if as_json else found:
+        decided = f"  by {one['decided_by']}: {one['decision']}" if one["decided_by"] else ""
+        click.echo(
+            f"{one['plan_sha256']}  {one['state']:<8} {one['kind']:<14} {one['subject']}"
+            f"  prepared by {one['prepared_by']}: {one['reason']}{decided}"
+        )
+
+
+@click.command("show")
+@click.argument("plan")
+@config_option
+@json_option
+@pass_shared
+@in_loop
+async def show(shared: Shared, plan: str, config_file: Path, as_json: bool) -> None:
+    """One plan whole, as it was signed."""
+    rows = await _read(shared, config_file, "plan_sha256 = :plan", {"plan": plan})
+    if not rows:
+        raise NotSo(f"there is no plan {plan}")
+    found = _about(rows[0]) | {"plan": json.loads(rows[0].plan)}
+    if as_json:
+        echo_json(found)
+        return
+    for name, value in found.items():
+        click.echo(f"{name}: {json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value or ''}")
+
+
+async def _read(shared: Shared, config_file: Path, where: str, params: dict[str, Any]) -> "list[Approval]":
+    from gateway.config import build_env
+    from gateway.core.rows import Approval
+    from gateway.ops.certs.book import rows_of
+    from gateway.ops.desk import open_desk
+
+    config = shared.load(config_file)
+    async with open_desk(config, build_env(config, shared.adapters)) as desk:
+        return await rows_of(desk, Approval, where, params, "prepared_at, plan_sha256")
+
+
+def _about(row: "Approval") -> dict[str, Any]:
+    from gateway.core.env import rfc3339
+
+    return {
+        "plan_sha256": row.plan_sha256,
+        "state": row.state,
+        "kind": row.kind,
+        "subject": row.subject,
+        "prepared_by": row.prepared_by,
+        "prepared_at": rfc3339(row.prepared_at),
+        "reason": row.reason,
+        "decided_by": row.decided_by,
+        "decided_at": None if row.decided_at is None else rfc3339(row.decided_at),
+        "decision": row.decision,
+        "keyid": row.keyid,
+        "signature": None if row.signature is None else row.signature.hex(),
+    }

@@ -1,0 +1,238 @@
+"""`bianmin certs apply, renew, approve, refuse, issue`: from a key to a registered certificate."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.ops.certs.acting import act, acting, do_signed, make_deed, signer_of, tell
+from gateway.ops.shared import NotSo, Shared, config_option, in_loop, pass_shared
+
+if TYPE_CHECKING:
+    from certs.authority.issuing import Authority
+    from certs.certificates import Certificate
+    from gateway.config import Config
+    from gateway.core.rows import CertificateRequest
+    from gateway.ops.desk import Desk
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PLACE = (
+    click.option("--station", default="", help="Institution code, of a station's certificate."),
+    click.option("--terminal", default="", help="Of a station's certificate."),
+    click.option("--operator", default="", help="Of a station's certificate."),
+    click.option("--staff", default="", help="Staff id, of a certificate of the staff."),
+    click.option("--key-serial", default="", help="Of the USB key that holds the key."),
+)
+
+
+def place(command: Any) -> Any:
+    """The options that say whose a certificate is."""
+    for option in reversed(_PLACE):
+        command = option(command)
+    return command
+
+
+def place_fields(given: dict[str, Any]) -> dict[str, str]:
+    """Those options as fields of a deed, taken out of `given`."""
+    return {
+        "institution_code": given.pop("station"),
+        "terminal_id": given.pop("terminal"),
+        "operator_id": given.pop("operator"),
+        "staff_id": given.pop("staff"),
+        "key_serial": given.pop("key_serial"),
+    }
+
+
+@click.command("apply")
+@click.argument("csr", type=_FILE)
+@place
+@acting
+@config_option
+@pass_shared
+@in_loop
+async def apply(shared: Shared, csr: Path, config_file: Path, **given: Any) -> None:
+    """Apply for a certificate for the key of CSR (PEM or DER), which its holder made and signed."""
+    fields = place_fields(given)
+    await _apply(shared, config_file, csr, fields, given)
+
+
+@click.command("renew")
+@click.argument("keyid")
+@click.argument("csr", type=_FILE)
+@click.option("--old-signature", required=True, type=_FILE, help="What the old key signed: bianmin terminal renewal.")
+@place
+@acting
+@config_option
+@pass_shared
+@in_loop
+async def renew(shared: Shared, keyid: str, csr: Path, old_signature: Path, config_file: Path, **given: Any) -> None:
+    """Apply for the certificate that takes the place of KEYID: same terminal, new key, asked for by the old one."""
+    fields = place_fields(given)
+    fields |= {"renews": keyid, "renewal_signature": base64.b64encode(_bytes(old_signature)).decode()}
+    await _apply(shared, config_file, csr, fields, given)
+
+
+async def _apply(shared: Shared, config_file: Path, csr: Path, fields: dict[str, str], who: dict[str, Any]) -> None:
+    from certs.core.certificate_requests import KnownKeys, RequestRefused, read_request
+    from certs.core.pem import is_pem, read_pem
+
+    data = _bytes(csr)
+    try:
+        request = read_request(data, KnownKeys())
+    except RequestRefused as refused:
+        raise NotSo(str(refused)) from refused
+    der = read_pem(data, "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST") if is_pem(data) else data
+    profile = "station" if fields["institution_code"] and not fields["staff_id"] else "operator"
+    if fields["staff_id"] and fields["key_serial"] and fields["institution_code"]:
+        profile = "staff"
+    fields |= {"profile": profile, "csr": base64.b64encode(der).decode()}
+    acted = await act(shared, config_file, who, "certs.apply", request.public_key_sha256, **fields)
+    click.echo(f"application {acted.state}; compare the key's fingerprint with the holder's: {_groups(acted.subject)}")
+
+
+def _bytes(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+def _groups(digest: str) -> str:
+    return " ".join(digest[at : at + 4] for at in range(0, len(digest), 4))
+
+
+@click.command("approve")
+@click.argument("request_id")
+@acting
+@config_option
+@pass_shared
+@in_loop
+async def approve(shared: Shared, request_id: str, config_file: Path, **who: Any) -> None:
+    """Approve an application that another person has made (M12)."""
+    tell(await act(shared, config_file, who, "certs.approve", request_id), f"application {request_id} is APPROVED")
+
+
+@click.command("refuse")
+@click.argument("request_id")
+@acting
+@config_option
+@pass_shared
+@in_loop
+async def refuse(shared: Shared, request_id: str, config_file: Path, **who: Any) -> None:
+    """Refuse an application, or take back one of your own."""
+    tell(await act(shared, config_file, who, "certs.refuse", request_id), f"application {request_id} is REFUSED")
+
+
+@click.command("issue")
+@click.argument("request_id")
+@click.option("--certificate", "made", type=_FILE, help="It was issued elsewhere: register this one.")
+@click.option("--ca", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The authority.")
+@click.option("--issuing-password-file", type=_FILE, help="With --ca. Default: asked for.")
+@click.option("--issuing-pin-fd", type=int, help="With --ca: descriptor with its token's PIN.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write it there (PEM), for its holder.")
+@acting
+@config_option
+@pass_shared
+@in_loop
+async def issue(shared: Shared, request_id: str, config_file: Path, out: Path | None, **given: Any) -> None:
+    """Issue the certificate of an approved application and register it. Default: the configuration's issuing key."""
+    from certs.authority.files import write_certificate
+    from gateway.config import build_env
+    from gateway.ops.desk import open_desk
+
+    _refuse_existing(out)
+    config = shared.load(config_file)
+    async with open_desk(config, build_env(config, shared.adapters)) as desk:
+        request = await find_request(desk, request_id)
+        leaf = _read(given["made"]) if given["made"] else await _issue(shared, config, desk, request, given)
+        issuer = _issuer(shared, config, leaf)
+        fields = {"certificate": base64.b64encode(leaf.der).decode(), "issuer_keyid": issuer.keyid}
+        with signer_of(shared, config, given) as signer:
+            await do_signed(desk, signer, make_deed(shared, given, "certs.issue", request_id, **fields))
+    if out is not None:
+        write_certificate(out, leaf)
+    click.echo(f"certificate {leaf.keyid} is ISSUED to {leaf.operator}, until {leaf.not_after:%Y-%m-%d}")
+
+
+def _refuse_existing(out: Path | None) -> None:
+    if out is not None and out.exists():
+        raise click.UsageError(f"--out: {out} exists")
+
+
+async def find_request(desk: "Desk", request_id: str) -> "CertificateRequest":
+    """An application. Raises NotSo."""
+    from gateway.core.rows import CertificateRequest
+    from gateway.ops.certs.book import rows_of
+
+    found = await rows_of(desk, CertificateRequest, "request_id = :id", {"id": request_id})
+    if not found:
+        raise NotSo(f"there is no application {request_id}")
+    if found[0].state != "APPROVED":
+        raise NotSo(f"application {request_id} is {found[0].state}, not APPROVED")
+    return found[0]
+
+
+def _read(file: Path) -> "Certificate":
+    from certs.keys import load_certificates
+
+    return load_certificates(file)[0]
+
+
+async def _issue(
+    shared: Shared, config: "Config", desk: "Desk", request: "CertificateRequest", given: dict[str, Any]
+) -> "Certificate":
+    from certs.authority.issuing import IssueRefused
+    from certs.authority.issuing import issue as make
+    from certs.authority.profiles import profile
+    from certs.core.certificate_requests import RequestRefused, read_request
+    from certs.core.subjects import Subject
+    from certs.tokens.faults import TokenFault
+    from gateway.ops.certs.book import known_keys, serials_of
+
+    try:
+        key = read_request(request.csr, await known_keys(desk)).public_key
+        with _authority(shared, config, given) as authority:
+            subject = Subject(
+                organization=authority.organization,
+                operator=request.name,
+                institution_code=request.institution_code,
+                usb_key_serial=request.key_serial,
+            )
+            serials = await serials_of(desk, authority.certificate.keyid)
+            return make(authority, profile(request.profile), key, subject, now=shared.clock.now(), serials=serials)
+    except (IssueRefused, RequestRefused, TokenFault) as refused:
+        raise NotSo(str(refused)) from refused
+
+
+@contextmanager
+def _authority(shared: Shared, config: "Config", given: dict[str, Any]) -> "Iterator[Authority]":
+    """The issuing CA that signs: of a folder the one in its period, else the configuration's."""
+    if given["folder"] is None:
+        from gateway.ops.enrol import load_issuing
+
+        yield load_issuing(config)
+        return
+    from certs.authority.folder import opened_authority, read_folder
+    from certs.cli_ca import Secrets
+
+    fds = () if given["issuing_pin_fd"] is None else (given["issuing_pin_fd"],)
+    found = read_folder(given["folder"])
+    period = found.current(shared.clock.now())
+    if period is None:
+        raise NotSo("no issuing CA of this folder can issue now: bianmin certs ca rotate")
+    secrets = Secrets({"issuing": given["issuing_password_file"]}, fds)
+    with opened_authority(found, period.name, period.certificate, secrets) as authority:
+        yield authority
+
+
+def _issuer(shared: Shared, config: "Config", leaf: "Certificate") -> "Certificate":
+    """The CA of this installation that it stands under; one of any other CA is not registered."""
+    from certs.core.chains import issuer_of, judge_among
+    from certs.keys import load_certificate, load_certificates
+
+    issuings, root = load_certificates(config.keys.issuing_cert_file), load_certificate(config.keys.root_cert_file)
+    slug = judge_among(leaf, issuings, root, shared.clock.now())
+    issuer = issuer_of(leaf, issuings)
+    if slug is not None or issuer is None:
+        raise NotSo(f"refused ({slug}): it does not stand under the issuing CAs of {config.keys.issuing_cert_file}")
+    return issuer

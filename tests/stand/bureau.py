@@ -1,0 +1,140 @@
+"""A bureau beside a book: a CA, people of the staff with keys of their own, and short ways to do deeds."""
+
+import base64
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from certs.authority.issuing import make_issuing, make_key, make_root
+from certs.authority.requests import build_csr
+from certs.certificates import Certificate, Role
+from certs.core.certificate_requests import key_digest
+from certs.core.pem import read_pem
+from certs.core.renewals import renewal_text
+from certs.keys import PemSigner
+from certs.pilot import issue
+from contracts.strict_json import canonical
+from gateway.core.items_deeds import Act, Deed, FirstStaff, RegisterStaff
+
+DEPARTMENT = "电子商务中心"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of the staff, with the key he signs with."""
+
+    staff_id: str
+    signer: PemSigner
+
+    @property
+    def keyid(self) -> str:
+        return self.signer.keyid
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A key somebody wants a certificate for."""
+
+    key: Any
+    csr: bytes
+    public_key_sha256: str
+
+
+def asked() -> Asked:
+    """A fresh key and its request."""
+    key = make_key()
+    csr = read_pem(build_csr(key), "CERTIFICATE REQUEST")
+    return Asked(key, csr, key_digest(key.public_key()))
+
+
+class Bureau:
+    """now: the book's clock in ms."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self.now = now
+        made = datetime.fromtimestamp(now() / 1000, UTC) - timedelta(days=1)
+        self.root = make_root("示范县邮政局", made)
+        self.issuing = make_issuing(self.root, made)
+        self.clerk, self.chief = self._person("s-1", "李四"), self._person("s-2", "王五")
+        self._nonces = itertools.count(1)
+
+    def _person(self, staff_id: str, name: str) -> Person:
+        certificate, key = self.certify(name)
+        return Person(staff_id, PemSigner(certificate, key))
+
+    def certify(self, operator: str, role: Role = Role.OPERATOR, key: Any = None, **subject: str) -> Any:
+        """A certificate by the bureau's CA and its key."""
+        key = key or make_key()
+        at = datetime.fromtimestamp(self.now() / 1000, UTC)
+        return issue(self.issuing, role, key.public_key(), operator=operator, now=at, **subject), key
+
+    def first_staff(self) -> RegisterStaff:
+        """Clerk and chief, both of the key office."""
+        return RegisterStaff(people=[self._first(self.clerk, "李四"), self._first(self.chief, "王五")])
+
+    def _first(self, person: Person, name: str) -> FirstStaff:
+        certificate = person.signer.certificate
+        return FirstStaff(
+            staff_id=person.staff_id, name=name, department=DEPARTMENT, issuer_keyid=self.issuing.certificate.keyid,
+            **registered(certificate),
+        )  # fmt: skip
+
+    def deed(self, action: str, subject: str, *, fields: Mapping[str, str] | None = None, **changes: Any) -> Deed:
+        values: dict[str, Any] = {
+            "action": action,
+            "subject": subject,
+            "reason": "测试",
+            "at": self.now(),
+            "nonce": f"deed-nonce-{next(self._nonces):08d}",
+            "fields": dict(fields or {}),
+        }
+        return Deed(**(values | changes))
+
+    def act(self, who: Person, action: str, subject: str, **fields: str) -> Act:
+        """A deed, signed."""
+        return self.sign(who, self.deed(action, subject, fields=fields))
+
+    def sign(self, who: Person, deed: Deed) -> Act:
+        """This very deed, signed."""
+        data = canonical(deed)
+        number = next(self._nonces)
+        return Act(
+            arrival_id=f"deed-{number}", deed=data, signature=who.signer.sign(data), keyid=who.keyid, entropy=number
+        )
+
+    def application(self, one: Asked, code: str, *, serial: str = "PILOT-1", **fields: str) -> dict[str, str]:
+        """Fields of an application for a station's certificate."""
+        return {
+            "profile": "station",
+            "institution_code": code,
+            "terminal_id": "T1",
+            "operator_id": "0001",
+            "key_serial": serial,
+            "csr": base64.b64encode(one.csr).decode(),
+        } | fields
+
+    def renewal(self, old: PemSigner, one: Asked) -> dict[str, str]:
+        """What an application to renew says besides."""
+        signature = old.sign(renewal_text(old.keyid, one.csr))
+        return {"renews": old.keyid, "renewal_signature": base64.b64encode(signature).decode()}
+
+    def issued(self, certificate: Certificate) -> dict[str, str]:
+        """Fields of the deed that registers a certificate."""
+        return {
+            "certificate": base64.b64encode(certificate.der).decode(),
+            "issuer_keyid": self.issuing.certificate.keyid,
+        }
+
+
+def registered(certificate: Certificate) -> dict[str, Any]:
+    """What the book keeps of a certificate."""
+    return {
+        "keyid": certificate.keyid,
+        "der": certificate.der,
+        "public_key_sha256": certificate.public_key_sha256,
+        "not_before": int(certificate.not_before.timestamp()) * 1000,
+        "not_after": int(certificate.not_after.timestamp()) * 1000,
+        "serial": f"{certificate.serial:x}",
+    }

@@ -1,0 +1,163 @@
+"""The audit of certificates, keys and approvals finds nothing in a sound book, and what was changed in another."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.ops.audit import Report, audit_sqlite
+from tests.stand.bureau import asked
+from tests.stand.house import code
+from tests.stand.office import Office
+
+OURS = {"certificate-steps", "two-people", "deeds-signed"}
+
+
+class Story:
+    """A certificate that lived, one that is bound, one applied for; a key that was lost; a station that closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.office = office = Office(folder)
+        office.both("key.receive", "UK-1")
+        office.both("key.hand-out", "UK-1", institution_code=code(1), holder="张三")
+        office.free_place()
+        self.lived = office.active(asked(), serial="UK-1").keyid
+        office.do(office.clerk, "key.lost", "UK-1")
+        office.do(office.chief, "certs.revoke", self.lived, code="keyCompromise")
+        self.bound = office.bound(asked()).keyid
+        self.request = office.apply(asked())
+        office.both("staff.add", "s-3", name="赵六", department="计财部")
+        self.open = str(office.do(office.clerk, "station.close", code(2)).waits)
+        self.rejected = str(office.do(office.chief, "key.receive", "UK-2").waits)
+        office.do(office.clerk, "ops.reject", self.rejected)
+        office.both("station.close", code(2))
+
+    def audit(self, *statements: str) -> Report:
+        path = self.office.house.path.with_name("copy.db")
+        path.unlink(missing_ok=True)
+        with sqlite3.connect(path) as copy:
+            self.office.house.engine.connection.backup(copy)
+        copy.close()
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        for kind, name in connection.execute(
+            "SELECT type, name FROM sqlite_master WHERE type = 'trigger' OR (type = 'index' AND sql IS NOT NULL)"
+        ).fetchall():
+            connection.execute(f"DROP {kind} {name}")
+        for statement in statements:
+            changed = connection.execute(statement.format(**vars(self))).rowcount
+            assert changed > 0, statement
+        connection.close()
+        return audit_sqlite(path, self.office.house.env, at_ms=self.office.house.now)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    made = Story(tmp_path_factory.mktemp("story"))
+    yield made
+    made.office.house.close()
+
+
+def test_sound_book(story: Story) -> None:
+    report = story.audit()
+    assert OURS.isdisjoint(report.failed()), report.text()
+    assert {check.name: check.rows for check in report.checks if check.name in OURS} == {
+        "certificate-steps": 10,
+        "two-people": 7,
+        "deeds-signed": 48,
+    }
+
+
+OF_LIVED = "(SELECT record_id FROM certificate_steps WHERE subject = '{lived}' AND event = 'revoke')"
+BIND = "FROM certificate_steps WHERE subject = '{bound}' AND event = 'bind'"
+ANOTHER_DEED = (
+    f"UPDATE certificate_steps SET record_id = (SELECT record_id {BIND}), deed = (SELECT deed {BIND})"
+    " WHERE subject = '{lived}' AND event = 'bind'"
+)
+OTHER_BYTES = "CAST(replace(CAST(base AS TEXT), 'keyCompromise', 'superseded') AS BLOB)"
+CHANGES = {
+    "a state that no step led to": ("UPDATE certificates SET state = 'ACTIVE' WHERE keyid = '{lived}'", 0),
+    "a step taken out of the middle": (
+        "DELETE FROM certificate_steps WHERE subject = '{lived}' AND event = 'freeze'",
+        0,
+    ),
+    "the last step taken away": ("DELETE FROM certificate_steps WHERE subject = '{lived}' AND event = 'revoke'", 0),
+    "steps of nothing": ("DELETE FROM certificate_requests WHERE request_id = '{request}'", 0),
+    "a step that is not in the table": (
+        "UPDATE certificate_steps SET event = 'unfreeze' WHERE subject = '{lived}' AND event = 'activate'",
+        0,
+    ),
+    "a key that never moved": ("UPDATE usb_keys SET state = 'IN_STOCK' WHERE key_serial = 'UK-1'", 0),
+    "one person bound": ("UPDATE bindings SET prepared_by = approved_by WHERE keyid = '{bound}'", 1),
+    "another person bound": ("UPDATE bindings SET approved_by = 's-3' WHERE keyid = '{bound}'", 1),
+    "provisioned, it is said": (
+        "UPDATE bindings SET approved_by = 'init', prepared_by = 'init' WHERE keyid = '{bound}'",
+        1,
+    ),
+    "a binding that is gone": ("DELETE FROM bindings WHERE keyid = '{bound}'", 1),
+    "a binding that came back": ("UPDATE bindings SET unbound_at = NULL WHERE keyid = '{lived}'", 1),
+    "applied for by another": ("UPDATE certificate_requests SET applied_by = 's-2' WHERE request_id = '{request}'", 1),
+    "a step by another": (
+        "UPDATE certificate_steps SET staff = 's-3' WHERE subject = '{lived}' AND event = 'revoke'",
+        2,
+    ),
+    "a step that nobody signed": (
+        "UPDATE certificate_steps SET record_id = NULL WHERE subject = '{lived}' AND event = 'revoke'",
+        2,
+    ),
+    "a step under another deed": (
+        ANOTHER_DEED,
+        2,
+    ),
+    "a freezing by the clock": (
+        "UPDATE certificate_steps SET staff = 'clock' WHERE subject = '{lived}' AND event = 'freeze'",
+        2,
+    ),
+    "an approval that was a rejection": (
+        "UPDATE approvals SET state = 'DONE' WHERE plan_sha256 = '{rejected}'",
+        2,
+    ),
+    "an approval nobody gave": (
+        "UPDATE approvals SET state = 'APPROVED', decided_by = 's-2' WHERE plan_sha256 = '{open}'",
+        2,
+    ),
+    "a plan that was changed": ("UPDATE approvals SET kind = 'staff.add' WHERE plan_sha256 = '{open}'", 2),
+    "a signature that was changed": (
+        f"UPDATE records SET signature = zeroblob(64) WHERE record_id = {OF_LIVED}",
+        2,
+    ),
+    "a deed that was changed": (
+        f"UPDATE records SET base = {OTHER_BYTES} WHERE record_id = {OF_LIVED}",
+        2,
+    ),
+    "a record that is gone": (
+        "DELETE FROM records WHERE record_id = (SELECT prepared_record FROM approvals WHERE plan_sha256 = '{open}')",
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_what_was_changed_is_found(story: Story, name: str) -> None:
+    statement, check = CHANGES[name]
+    report = story.audit(statement)
+    assert ("certificate-steps", "two-people", "deeds-signed")[check] in report.failed(), report.text()
+
+
+def test_step_taken_out_and_the_rest_numbered_anew(story: Story) -> None:
+    out = "DELETE FROM certificate_steps WHERE subject = '{lived}' AND event = 'freeze'"
+    closed = "UPDATE certificate_steps SET number = number - 1 WHERE subject = '{lived}' AND event = 'revoke'"
+    report = story.audit(out, closed)
+    assert report.failed() == ["certificate-steps"], report.text()
+    assert "the one before ended at ACTIVE" in report.text()
+
+
+def test_every_check_has_a_fault_that_only_it_sees(story: Story) -> None:
+    alone = {
+        name
+        for statement, _ in CHANGES.values()
+        if len(failed := story.audit(statement).failed()) == 1
+        for name in failed
+    }
+    assert alone >= OURS
