@@ -43,6 +43,11 @@ _DEAD_HEADERS = {
     "timestamp": "Its own, in milliseconds since the epoch.",
     "worker": "The process that put it away.",
 }
+_SHORT_HEADERS = {
+    "value_bytes": "Of a short letter: how long the value is that the dead-letter topic did not take.",
+    "value_sha256": "Of a short letter: the SHA-256 of that value, in hex. The record lies where topic, partition and "
+    "offset say until its retention ends.",
+}
 
 
 def document() -> dict[str, Any]:
@@ -121,12 +126,14 @@ def _message(kind: type[Any], key: str) -> dict[str, Any]:
 
 
 def _dead_letter() -> dict[str, Any]:
-    members = {name: {"type": "string", "description": says} for name, says in _DEAD_HEADERS.items()}
+    says = _DEAD_HEADERS | _SHORT_HEADERS
+    members = {name: {"type": "string", "description": text} for name, text in says.items()}
     return {
         "name": _DEAD_LETTER,
-        "summary": "The record as it came, whatever it holds; the last header of each of these names is ours.",
+        "summary": "The record as it came, whatever it holds, or short where the topic does not take it whole; the "
+        "last header of each of these names is ours.",
         "contentType": "application/octet-stream",
-        "headers": {"type": "object", "properties": members, "required": sorted(members)},
+        "headers": {"type": "object", "properties": members, "required": sorted(_DEAD_HEADERS)},
         "payload": {"description": "Any bytes, or none."},
     }
 

@@ -125,7 +125,7 @@ class App:
             billers: dict[str, Biller] = {
                 name: adapters[name].build(settings, clock) for name, settings in config.billers.items()
             }
-            bus = self._bus = build_bus(config, store, clock, self._observer.bus, worker)
+            bus = self._bus = build_bus(config, store, clock, self._observer.bus, worker, tasks=self._tasks)
             self._engine = FlowEngine(
                 parts,
                 bus,
@@ -172,7 +172,7 @@ class App:
             waiters=self._waiters,
             closed_for_s=engine.closed_for_s if engine and engine.calls else self._board.closed_for_s,
             ready=self._readiness.reasons,
-            bus_up=lambda: self._bus is None or self._bus.view().up,
+            bus=lambda: "up" if self._bus is None else self._bus.view().told(),
             render_metrics=lambda: self._observer.render(engine, store, self._bus),
             certificate_pem=served_pem(store, self._signing.issuings),
             accepted=self._observer.accepted,
@@ -201,10 +201,6 @@ class App:
             raise ConfigError(self._config.file, "http.authorities", "host[:port] in lower case")
         return frozenset(text for text in found if text is not None)
 
-    def lost(self) -> str | None:
-        """Why this process must end and begin anew (Store.lost); None: it may go on."""
-        return self._store.lost()
-
     async def open(self, *, reuse_port: bool = False) -> Ports:
         """Open the book, sign in to the billers, listen, then begin to call. What fails leaves nothing open.
 
@@ -223,10 +219,10 @@ class App:
             ports = await self._listen(reuse_port=reuse_port)
             if isinstance(self._board, BookBoard) and self._api and not (self._engine and self._engine.calls):
                 await self._board.look()
-                self._tasks.start("board", self._board.run())
+                self._tasks.for_ever("board", self._board.turn, self._clock)
             if self._engine is not None:
                 await self._engine.start()
-                self._tasks.start("watch", watch.run())
+                self._tasks.for_ever("watch", watch.turn, self._clock)
         except BaseException:  # boundary: whatever it was, it is raised again
             await self._let_go()
             raise
@@ -268,6 +264,16 @@ class App:
         if self._admin is not None:
             admin = await self._admin.start(config.bind_admin_host, config.admin_port)
         return Ports(public=public, partner=partner, admin=admin)
+
+    def sound(self) -> bool:
+        """Whether everything that must go on for ever does, with the book as it was (Store.lost).
+
+        Where not, that is told; a new process is needed.
+        """
+        lost = [*self._tasks.lost(), *(["book"] if self._store.lost() else [])]
+        for name in lost:
+            self._observer.work_lost(name)
+        return not lost
 
     async def close(self) -> None:
         """Drain: no new request, running calls end and are saved, the book is let go."""

@@ -8,11 +8,15 @@ from gateway.bus.notes import BusNotes
 from gateway.bus.port import Bus
 from gateway.config import Config, KafkaBus, kafka_config
 from gateway.flow.screening import Screening
+from gateway.flow.task_group import TaskGroup
 from gateway.store.port import Store
 
 
-def build_bus(config: Config, store: Store, clock: Clock, notes: BusNotes, worker: str) -> Bus:
-    """The bus of one process. Opens nothing. Raises ConfigError naming the key whose file cannot be used."""
+def build_bus(config: Config, store: Store, clock: Clock, notes: BusNotes, worker: str, *, tasks: TaskGroup) -> Bus:
+    """The bus of one process, its loops in tasks. Opens nothing.
+
+    Raises ConfigError naming the key whose file cannot be used.
+    """
     prefix = config.bus.topic_prefix
     if not isinstance(config.bus, KafkaBus):
         return EmbeddedBus(prefix, notes)
@@ -20,4 +24,5 @@ def build_bus(config: Config, store: Store, clock: Clock, notes: BusNotes, worke
 
     # The client repeats itself several times a second while a broker is away; what fails is told by the notes.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return Driver(kafka_config(config), Screening(store, prefix), clock, notes, worker)
+    screen, billers = Screening(store, prefix), list(config.billers)
+    return Driver(kafka_config(config), screen, clock, notes, worker, tasks=tasks, billers=billers)

@@ -39,7 +39,7 @@ EVENTS = frozenset(
     "serve.started serve.draining process.failed store.busy store.full store.failed request.failed log.refused"
     " library.spoke"
     # the bus
-    " bus.connected bus.failed message.dead"
+    " bus.connected bus.failed bus.topic message.dead"
     # payments
     " pay.accepted pay.refused pay.ended question.answered notice.failed evidence.judged sweep.ended"
     # what went wrong and was dealt with
@@ -98,6 +98,11 @@ def _one_of(values: Collection[str]) -> Rule:
     return lambda value: value if isinstance(value, str) and value in values else _REFUSED
 
 
+def _kind(value: Any) -> Any:
+    """A class of exceptions by its name: that was written by whoever wrote the code."""
+    return value.__name__ if isinstance(value, type) and issubclass(value, BaseException) else _REFUSED
+
+
 def _number(value: Any) -> Any:
     return value if type(value) is int else _REFUSED
 
@@ -128,6 +133,10 @@ RULES: Mapping[str, Rule] = {
     "terminal_id": _form("[A-Za-z0-9_-]{1,16}"),
     "gateway_serial": _form(SERIAL_PATTERN),
     "biller": _form("[a-z][a-z0-9_]{0,31}"),
+    # From the configuration: prefix, our own word, a biller's name.
+    "topic": _form(r"[A-Za-z0-9_-]{1,64}\.(request\.[a-z][a-z0-9_]{0,31}|result|dead-letter)"),
+    "task": _form(r"[a-z]{1,16}(\.[a-z][a-z0-9_]{0,31})?"),
+    "error": _kind,
     "state_from": _one_of(_STATES),
     "state_to": _one_of(_STATES),
     "attempt": _number,

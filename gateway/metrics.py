@@ -22,21 +22,31 @@ def age_bucket(age_s: int) -> str:
     return next((name for limit, name in AGES if age_s < limit), "older")
 
 
+class _Maker:
+    """Makes what is shown on one page, each name under ours."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"bianmin_{name}", text, labels, registry=self._registry)
+
+    def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"bianmin_{name}", text, labels, registry=self._registry)
+
+    def histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"bianmin_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+
 class Metrics:
     """Counters, gauges and histograms of one process. Times in seconds."""
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
+        self._audited = False
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"bianmin_{name}", text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"bianmin_{name}", text, labels, registry=registry)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(f"bianmin_{name}", text, labels, buckets=buckets, registry=registry)
-
+        make = _Maker(registry)
+        counter, gauge, histogram = make.counter, make.gauge, make.histogram
         self.accepts = counter("accepts_total", "Payment requests by result: taken, replayed, or a problem.", "result")
         self.outcomes = counter("outcomes_total", "Answers of billers to calls.", "biller", "kind")
         self.questions = counter("questions_total", "Questions asked about orders in doubt.", "biller", "kind")
@@ -74,23 +84,35 @@ class Metrics:
         )
         self.disk_free = gauge("disk_free_ratio", "Free part of the disk this process writes to.")
         self.clock_skew = gauge("clock_skew_seconds", "The database's clock less this machine's.")
-        self.audit_at = gauge("audit_ended_seconds", "Unix time of the newest audit of the whole book; 0: none yet.")
+        # Not shown before the first audit: a time of 0 would look like one half a century ago.
+        self.audit_at = Gauge(
+            "bianmin_audit_ended_seconds", "Unix time of the newest audit of the whole book.", registry=None
+        )
         self.audit_violations = gauge("audit_violations", "What the newest audit found.")
         self.book_up = gauge("book_up", "Whether the book could be read when it was last looked at.")
-        self.bus_up = gauge("bus_up", "Whether the bus answered when it was last needed.")
-        self.bus_lag = gauge("bus_lag", "Messages not read yet, of this process's share.", "topic")
-        self.bus_paused = gauge("bus_paused_topics", "Topics held back because their biller's lane is full.")
-        self.published = counter("published_total", "Messages the bus has taken.")
-        self.dead_letters = counter("dead_letters_total", "Messages that nobody can use.", "reason")
-        self.dropped = counter("dropped_messages_total", "Messages that were worth nothing any more.", "cause")
-        self.producer_rebuilds = counter("producer_rebuilds_total", "Publishing connections that had to be replaced.")
-        self.bus_failures = counter("bus_failures_total", "Faults of the bus that were dealt with.", "what")
-        self.publish = histogram("publish_seconds", "A batch of messages, until the bus has it.", _ACCEPT_S)
         self.log_refused = gauge("log_refused_lines", "Log lines replaced because they were not of the closed set.")
         self.call = histogram("call_seconds", "Calls to a biller, to its answer.", _CALL_S, "biller")
         self.accept = histogram(
             "accept_seconds", "A payment request in the book, from its queue to its commit.", _ACCEPT_S
         )
+        self._make_bus(make)
+
+    def _make_bus(self, make: "_Maker") -> None:
+        self.bus_up = make.gauge("bus_up", "Whether the bus answered when it was last needed.")
+        self.bus_lag = make.gauge("bus_lag", "Messages not read yet, of this process's share.", "topic")
+        self.bus_paused = make.gauge("bus_paused_topics", "Topics held back because their biller's lane is full.")
+        self.dead_letters_stuck = make.gauge(
+            "dead_letters_stuck", "Whether the last dead letter could not be put away."
+        )
+        self.topic_differences = make.gauge("topic_differences", "How a topic was not as wanted at the start.", "topic")
+        self.published = make.counter("published_total", "Messages the bus has taken.")
+        self.dead_letters = make.counter("dead_letters_total", "Messages that nobody can use.", "reason")
+        self.dropped = make.counter("dropped_messages_total", "Messages that were worth nothing any more.", "cause")
+        self.producer_rebuilds = make.counter(
+            "producer_rebuilds_total", "Publishing connections that had to be replaced."
+        )
+        self.bus_failures = make.counter("bus_failures_total", "Faults of the bus that were dealt with.", "what")
+        self.publish = make.histogram("publish_seconds", "A batch of messages, until the bus has it.", _ACCEPT_S)
 
     def set_in_doubt(self, found: Iterable[tuple[str, int, int]]) -> None:
         """Replace the gauge by what is in doubt now: (biller, rung, age in seconds) of each payment."""
@@ -113,6 +135,14 @@ class Metrics:
         self.alarms.clear()
         for kind, count in found.items():
             self.alarms.labels(kind).set(count)
+
+    def set_audit(self, at_ms: int, violations: int) -> None:
+        """When the newest audit ended, and what it found."""
+        if not self._audited:
+            self._registry.register(self.audit_at)
+            self._audited = True
+        self.audit_at.set(at_ms / 1000)
+        self.audit_violations.set(violations)
 
     def set_breakers(self, states: Mapping[str, BreakerState]) -> None:
         """State of each biller's breaker."""

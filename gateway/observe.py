@@ -39,6 +39,10 @@ class Observer:
         """A signal came: no new work."""
         self._log.info("serve.draining")
 
+    def work_lost(self, task: str) -> None:
+        """Work without end has ended: this process ends too, and a supervisor starts it again."""
+        self._log.error("process.failed", task=task, cause="it has ended and must not")
+
     def render(self, engine: FlowEngine | None, store: Store, bus: Bus | None = None) -> bytes:
         """The metrics page: gauges are read now, counters are as they are."""
         if bus is not None:

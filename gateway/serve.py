@@ -181,8 +181,9 @@ class Serving:
                 async with asyncio.timeout(1):
                     await stop.wait()
             except TimeoutError:
-                if not self._healthy() or app.lost():
-                    # The writer, a front's own process, or the book as it was, is gone: let a supervisor restart us.
+                if not self._healthy() or not app.sound():
+                    # The writer, a front's parent, the book as it was, or work that nobody else here does, is gone:
+                    # let a supervisor restart us.
                     break
         await app.close()
         return 0 if stop.is_set() else 1

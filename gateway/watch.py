@@ -60,11 +60,10 @@ class Watch:
         self._alarms: dict[str, int] = {}
         self._ending: set[str] = set()
 
-    async def run(self) -> None:
-        """Look again and again."""
-        while True:
-            await self.look()
-            await self._watched.clock.sleep(WATCH_S)
+    async def turn(self) -> float:
+        """Look once; seconds until the next look."""
+        await self.look()
+        return WATCH_S
 
     async def look(self) -> None:
         """Set every gauge once."""
@@ -120,8 +119,7 @@ class Watch:
         names = {"at": AUDIT_AT, "violations": AUDIT_VIOLATIONS}
         audited = {str(name): int(value) async for page in snapshot.rows(_AUDITED, names) for name, value in page}
         if AUDIT_AT in audited:
-            self._metrics.audit_at.set(audited[AUDIT_AT] / 1000)
-            self._metrics.audit_violations.set(audited[AUDIT_VIOLATIONS])
+            self._metrics.set_audit(audited[AUDIT_AT], audited[AUDIT_VIOLATIONS])
 
     async def _read_lists(self, snapshot: Snapshot, now: int) -> None:
         """Until when each CA's newest list counts; an issuing CA that has ended owes none any more."""

@@ -1,5 +1,6 @@
 """What a bus tells the people who watch it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.bus.port import Dead, Dropped
@@ -13,6 +14,7 @@ class BusNotes(Protocol):
     def published(self, count: int, seconds: float) -> None: ...
     def producer_built(self, *, again: bool) -> None: ...
     def bus_failed(self, what: str, error: BaseException) -> None: ...
+    def topics_compared(self, differences: Mapping[str, Sequence[str]]) -> None: ...
 
 
 class Unheard:
@@ -31,4 +33,7 @@ class Unheard:
         """See BusNotes."""
 
     def bus_failed(self, what: str, error: BaseException) -> None:
+        """See BusNotes."""
+
+    def topics_compared(self, differences: Mapping[str, Sequence[str]]) -> None:
         """See BusNotes."""

@@ -52,12 +52,19 @@ def always_room() -> int:
 class BusView:
     """How a bus does. up: whether it takes messages. lag: messages not yet read, by topic, of this process's share.
 
-    paused: topics whose messages wait because their handler is full.
+    paused: topics whose messages wait because their handler is full. burying: whether dead letters can be put away.
     """
 
     up: bool
+    burying: bool = True
     lag: Mapping[str, int] = field(default_factory=dict)
     paused: Collection[str] = ()
+
+    def told(self) -> str:
+        """In one word or a few, for people."""
+        if not self.up:
+            return "down"
+        return "up" if self.burying else "dead letters cannot be written"
 
 
 class Bus(Protocol):
@@ -93,8 +100,14 @@ class Bus(Protocol):
 
 
 class BusDown(Exception):
-    """The bus did not take messages, or did not say that it did. taken: ids of those that it has all the same."""
+    """The bus did not take messages, or did not say that it did. taken: ids of those that it has all the same.
 
-    def __init__(self, cause: str, taken: Collection[str] = ()) -> None:
+    failed: by topic, where the topic is known, what kind of error it was.
+    """
+
+    def __init__(
+        self, cause: str, taken: Collection[str] = (), *, failed: Mapping[str, type[BaseException]] | None = None
+    ) -> None:
         super().__init__(cause)
         self.taken = frozenset(taken)
+        self.failed = dict(failed or {})

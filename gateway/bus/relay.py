@@ -50,13 +50,14 @@ class Relay:
         self._known: set[str] = set()
         self._lately: deque[str] = deque(maxlen=LATELY)
         self._wake = asyncio.Event()
+        self._idle_s = BUSY_S
         self.told: Callable[[Sequence[OutboxRow]], None] = self._told
 
     def start(self) -> None:
         """Begin to publish what commits, and what was missed."""
         self._store.listen(self.told)
-        self._tasks.start("relay", self._publish_for_ever())
-        self._tasks.start("relay.missed", self._find_for_ever())
+        self._tasks.for_ever("relay", self._publish_told, self._clock, again_s=(LOOK_AGAIN_S,))
+        self._tasks.for_ever("relay.missed", self._publish_missed, self._clock, again_s=(LOOK_AGAIN_S,))
 
     def depth(self) -> int:
         """Messages committed and not yet marked as published."""
@@ -82,14 +83,13 @@ class Relay:
         into.extend(fresh)
         return len(fresh)
 
-    async def _publish_for_ever(self) -> None:
-        while True:
+    async def _publish_told(self) -> float:
+        """One batch of what committed here; after a turn that failed nobody need wake it."""
+        while not self._queue:
             await self._wake.wait()
             self._wake.clear()
-            while self._queue:
-                batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
-                if not await self._publish(batch):
-                    await self._clock.sleep(LOOK_AGAIN_S)
+        batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+        return 0 if await self._publish(batch) else LOOK_AGAIN_S
 
     async def _publish(self, batch: list[Message]) -> bool:
         """Put out, then marked. False: the bus or the book did not take all; what is left is found again."""
@@ -112,13 +112,13 @@ class Relay:
             self._known.difference_update(ids)
         return done
 
-    async def _find_for_ever(self) -> None:
-        idle_s = BUSY_S
-        while True:
-            found, done = await self._find()
-            idle_s = BUSY_S if found else min(2 * idle_s, IDLE_S)
-            if found < BATCH or not done:
-                await self._clock.sleep(LOOK_AGAIN_S if self._missed_after_ms or not done else idle_s)
+    async def _publish_missed(self) -> float:
+        """One look; how long until the next is due."""
+        found, done = await self._find()
+        self._idle_s = BUSY_S if found else min(2 * self._idle_s, IDLE_S)
+        if found >= BATCH and done:
+            return 0
+        return LOOK_AGAIN_S if self._missed_after_ms or not done else self._idle_s
 
     async def _find(self) -> tuple[int, bool]:
         """One look, and what it finds put out. How many were new, and whether all went well."""

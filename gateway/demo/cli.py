@@ -109,7 +109,12 @@ async def _in_folder(
                     screen.hold(
                         result, layout, program=program, biller_url=system.biller_url, admin_url=system.admin_url
                     )
+                    if system.bootstrap:
+                        screen.cluster(result, layout, system.processes(), program=program, bootstrap=system.bootstrap)
                     while True:
+                        # Of a cluster a process may be killed to see what happens; alone, its end is the end.
+                        for process, code in system.revive() if system.bootstrap else ():
+                            screen.revived(process, code)
                         system.healthy()
                         await shared.clock.sleep(1)
             finally:

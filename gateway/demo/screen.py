@@ -1,11 +1,11 @@
 """What a person sees: a line for each step and each story as it ends, then the whole day on one page."""
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
@@ -16,7 +16,7 @@ from contracts.money import Fen
 from gateway.demo.faults import DemoFault
 from gateway.demo.folder import Layout
 from gateway.demo.stage import Row, Title
-from gateway.demo.system import Ground
+from gateway.demo.system import Ground, Process
 
 if TYPE_CHECKING:
     from gateway.demo.day import Result
@@ -125,7 +125,8 @@ class Screen:
         proof = _short(layout.root / "evidence")
         terminal, config = f"--config {_short(layout.terminal)}", f"--config {_short(layout.config)}"
         bianmin, account = _short(program), "--param carrier=cmcc"
-        commands = (
+        self._console.print("\n[bold]系统继续运行，按 Ctrl-C 结束。 Everything keeps running until Ctrl-C. Try:[/]")
+        self._commands(
             ("查余额 the shop's balance", f"{bianmin} terminal balance {terminal}"),
             (
                 "查欠费并缴 query and pay",
@@ -139,7 +140,40 @@ class Screen:
             ("收费单位的账 the biller's book", f"curl {biller_url}/_control/book"),
             ("指标 metrics", f"curl {admin_url}/metrics"),
         )
-        self._console.print("\n[bold]系统继续运行，按 Ctrl-C 结束。 Everything keeps running until Ctrl-C. Try:[/]")
+
+    def cluster(
+        self, result: "Result", layout: Layout, processes: Sequence[Process], *, program: Path, bootstrap: str
+    ) -> None:
+        """Who runs where, and what one may do to them."""
+        table = Table(title="\n进程 The processes", title_justify="left", header_style="bold")
+        for heading in ("进程 process", "角色 role", "pid", "管理端口 admin port"):
+            table.add_column(heading, no_wrap=True, min_width=cell_len(heading))
+        table.add_column("日志 log", overflow="fold")
+        for each in processes:
+            table.add_row(each.name, each.role, str(each.pid), str(each.admin), _short(each.log))
+        self._console.print(table)
+        serial = next((told.row.gateway_serial for told in result.told if told.row), "SERIAL")
+        bianmin, config = _short(program), f"--config {_short(layout.config)}"
+        worker = next(each for each in processes if each.role == "worker")
+        self._commands(
+            ("Kafka", bootstrap),
+            ("一笔的全过程 one payment's life", f"{bianmin} ops trace {serial} {config}"),
+            ("消息主题 the topics", f"{bianmin} bus check {config}"),
+            (f"让 {worker.name} 突然死亡 let it die", f"kill -9 {worker.pid}"),
+        )
+        self._console.print(
+            " 另一个 worker 接手，几秒后原进程重新启动；随后再缴费、审计。"
+            " The other worker takes over and it is started again; then pay, then audit."
+        )
+
+    def revived(self, process: Process, code: int) -> None:
+        """One of the processes had ended and was started again."""
+        self._console.print(
+            f" [yellow]↻[/] {process.name} 已退出（{code}）并重新启动 had ended with {code}, started again:"
+            f" pid [bold]{process.pid}[/]"
+        )
+
+    def _commands(self, *commands: tuple[str, str]) -> None:
         for text, command in commands:
             self._console.print(f" {set_cell_size(text, 34)}[cyan]{escape(command)}[/]", soft_wrap=True)
 

@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from contracts.biller import Adapter
@@ -64,6 +65,17 @@ class Ground:
     def roles(self) -> Sequence[str]:
         """Roles of the gateway's processes, one each."""
         return CLUSTER if self.bus == "kafka" else ("all",)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of the gateway as it runs now. admin: its port for health and metrics."""
+
+    name: str
+    role: str
+    pid: int
+    admin: int
+    log: Path
 
 
 def _allowed(admin_port: int) -> bool:
@@ -182,18 +194,40 @@ class System:
 
     async def start_gateway(self) -> None:
         """Serve, in as many processes as the ground asks for; beside each other they start in no order."""
-        names = [
-            role if self.ground.roles.count(role) == 1 else f"{role}-{n}" for n, role in enumerate(self.ground.roles)
-        ]
-        self._gateway = []
-        for name, role, admin in zip(names, self.ground.roles, self._admin, strict=True):
-            arguments = ["serve", "--config", str(self.layout.config)]
-            if role != "all":
-                arguments += ["--role", role, "--admin-port", str(admin)]
-            self._gateway.append(self._start("gateway" if role == "all" else name, *arguments))
+        self._gateway = [self._launch(number) for number in range(len(self.ground.roles))]
         for number, child in enumerate(self._gateway):
             await self._until_serving(number, child)
         await self._until_dealt()
+
+    def _launch(self, number: int) -> Child:
+        role, arguments = self.ground.roles[number], ["serve", "--config", str(self.layout.config)]
+        if role != "all":
+            arguments += ["--role", role, "--admin-port", str(self._admin[number])]
+        return self._start(self._name(number), *arguments)
+
+    def _name(self, number: int) -> str:
+        role = self.ground.roles[number]
+        if role == "all":
+            return "gateway"
+        return role if self.ground.roles.count(role) == 1 else f"{role}-{number}"
+
+    def processes(self) -> list[Process]:
+        """Those of the gateway."""
+        rows = enumerate(zip(self.ground.roles, self._gateway, self._admin, strict=True))
+        return [Process(self._name(n), role, child.pid, admin, child.log) for n, (role, child, admin) in rows]
+
+    def revive(self) -> list[tuple[Process, int]]:
+        """Start again what has ended of the gateway, as a supervisor does; with the exit codes of what was before."""
+        codes = {number: code for number, child in enumerate(self._gateway) if (code := child.ended()) is not None}
+        for number in codes:
+            self._gateway[number] = self._launch(number)
+        found = self.processes()
+        return [(found[number], code) for number, code in codes.items()]
+
+    @property
+    def bootstrap(self) -> str:
+        """The broker's address; empty where there is none."""
+        return "" if self._kafka is None else self._kafka.broker.bootstrap
 
     async def _until_dealt(self) -> None:
         """After a kill nobody may call the biller until the dead ones' part of it has ended."""
@@ -212,7 +246,7 @@ class System:
                 if not tries_left or "is served already" not in child.said():
                     raise
                 await self._clock.sleep(0.2)
-                child = self._gateway[number] = self._start("gateway", "serve", "--config", str(self.layout.config))
+                child = self._gateway[number] = self._launch(number)
             else:
                 return
 

@@ -32,7 +32,7 @@ class Allowances:
     async def open(self) -> None:
         """Ask for the first time, then again and again. Without an answer no call starts; that is all."""
         await self._try()
-        self._task = self._parts.tasks.start("allowances", self._renew_for_ever())
+        self._task = self._parts.tasks.for_ever("allowances", self._renew_later, self._parts.clock)
 
     async def renew(self) -> bool:
         """One round. True: others wait for what it gives back, or it has no name any more. Raises StoreError."""
@@ -62,10 +62,10 @@ class Allowances:
         except StoreError as error:
             self._parts.note.chore_failed("allowances", error)  # they end by themselves soon
 
-    async def _renew_for_ever(self) -> None:
-        while True:
-            await self._parts.clock.sleep(RENEW_S)
-            await self._try()
+    async def _renew_later(self) -> float:
+        await self._parts.clock.sleep(RENEW_S)
+        await self._try()
+        return 0
 
     async def _try(self) -> None:
         """Once, and once more where there is something to give back: it is not to lie about for a second."""

@@ -57,17 +57,17 @@ class Chores:
         self._repeat("seal", SEAL_S, lambda: self.seal(archive))
 
     def _repeat(self, name: str, seconds: float, work: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-        self._parts.tasks.start(f"chore.{name}", self._for_ever(name, seconds, work))
+        async def turn() -> float:
+            return 0 if await work() else seconds
 
-    async def _for_ever(self, name: str, seconds: float, work: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-        while True:
-            try:
-                more = await work()
-            except Exception as error:  # boundary: a chore that fails once must be done again, whatever it was
-                self._parts.note.chore_failed(name, error)
-                more = False
-            if not more:
-                await self._parts.clock.sleep(seconds)
+        parts = self._parts
+        parts.tasks.for_ever(
+            f"chore.{name}",
+            turn,
+            parts.clock,
+            again_s=(seconds,),
+            failed=lambda _, error: parts.note.chore_failed(name, error),
+        )
 
     async def tell_fronts(self, board: ClosedBoard) -> bool:
         """Let the other fronts know which billers the breakers hold closed."""

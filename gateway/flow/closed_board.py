@@ -64,11 +64,10 @@ class BookBoard:
         left = self._until.get(name, 0.0) - self._clock.monotonic()
         return max(1, round(left)) if left > 0 else 0
 
-    async def run(self) -> None:
-        """Look again and again."""
-        while True:
-            await self.look()
-            await self._clock.sleep(LOOK_S)
+    async def turn(self) -> float:
+        """Look once; seconds until the next look."""
+        await self.look()
+        return LOOK_S
 
     async def look(self) -> None:
         """Once."""

@@ -75,7 +75,7 @@ class Lane:
 
     def start(self) -> None:
         """Begin to call."""
-        self._parts.tasks.start(f"lane.{self.name}", self._dispatch_for_ever())
+        self._parts.tasks.for_ever(f"lane.{self.name}", self._start_calls, self._parts.clock)
 
     def pause(self) -> None:
         """Take no new call (draining)."""
@@ -126,23 +126,24 @@ class Lane:
         else:
             del self._lines[ref.biller_account]
 
-    async def _dispatch_for_ever(self) -> None:
-        clock = self._parts.clock
-        while True:
+    async def _start_calls(self) -> float:
+        """Start what may start, until nothing waits. After a turn that failed nobody need wake it."""
+        if self._paused or not self._pending:
             await self._wake.wait()
-            self._wake.clear()
-            while self._pending and not self._paused:
-                now = clock.monotonic()
-                ticket = self.breaker.try_start(now)
-                if ticket is None:
-                    await self._wake_within((self.breaker.retry_at(now) or now) - now)
-                    continue
-                if not self.slots.try_take(now):
-                    self.breaker.abandoned(ticket)
-                    await self._wait_for_slot()
-                    continue
-                ref = self._pending.popleft()
-                self._parts.tasks.start(f"call.{self.name}", self._serve(ref, ticket, self.slots.holder))
+        self._wake.clear()
+        while self._pending and not self._paused:
+            now = self._parts.clock.monotonic()
+            ticket = self.breaker.try_start(now)
+            if ticket is None:
+                await self._wake_within((self.breaker.retry_at(now) or now) - now)
+                continue
+            if not self.slots.try_take(now):
+                self.breaker.abandoned(ticket)
+                await self._wait_for_slot()
+                continue
+            ref = self._pending.popleft()
+            self._parts.tasks.start(f"call.{self.name}", self._serve(ref, ticket, self.slots.holder))
+        return 0
 
     async def _wait_for_slot(self) -> None:
         now = self._parts.clock.monotonic()

@@ -33,7 +33,7 @@ class Leases:
         """Ask for the first time, then again and again."""
         if self._names:
             await self._try()
-            self._parts.tasks.start("leases", self._renew_for_ever())
+            self._parts.tasks.for_ever("leases", self._renew_later, self._parts.clock)
 
     async def renew(self) -> None:
         """One round. Raises StoreError; what was held stays so until its time is over."""
@@ -53,10 +53,10 @@ class Leases:
             except StoreError as error:
                 self._parts.note.chore_failed("leases", error)  # they end by themselves soon
 
-    async def _renew_for_ever(self) -> None:
-        while True:
-            await self._parts.clock.sleep(RENEW_S)
-            await self._try()
+    async def _renew_later(self) -> float:
+        await self._parts.clock.sleep(RENEW_S)
+        await self._try()
+        return 0
 
     async def _try(self) -> None:
         try:

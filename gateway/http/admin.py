@@ -38,8 +38,8 @@ class AdminServer:
             case "/readyz":
                 reasons = await self._services.ready()
                 # A bus that is away makes nobody unready: requests are accepted, and delivered when it is back.
-                bus = "up" if self._services.bus_up() else "down"
-                return json_answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons, "bus": bus})
+                found = {"ready": not reasons, "reasons": reasons, "bus": self._services.bus()}
+                return json_answer(503 if reasons else 200, found)
             case "/metrics":
                 return Answer(200, self._services.render_metrics(), METRICS)
         return _NOT_FOUND

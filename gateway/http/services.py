@@ -61,7 +61,7 @@ class Services:
     reply_signer: its certificate carries the reply EKU. issuings, root: what stations' certificates must chain to.
     shop_text(biller, service, resp_code): the adapter's own text; undo_text: the same for a refused cancel's code.
     closed_for_s(biller): seconds for which this process sends nothing to it (breaker open), else 0. ready(): reasons
-    why not. bus_up(): whether the bus answers. accepted(reply, trace_id, seconds): told of each payment request the
+    why not. bus(): how the bus does, in a word. accepted(reply, trace_id, seconds): told of each payment request the
     book decided. certificate_pem(keyid): leaf and issuer of a reply or archive certificate, None for any other
     (certificates.served_pem).
     """
@@ -83,6 +83,6 @@ class Services:
     accepted: Callable[[Taken | Refusal, str, float], None]
     undo_text: Callable[[str, str, str], str | None] = lambda _biller, _service, _code: None
     notices: Mapping[str, NoticeHandler] = field(default_factory=dict)
-    bus_up: Callable[[], bool] = lambda: True
+    bus: Callable[[], str] = lambda: "up"
     limits: Limits = field(default_factory=Limits)
     scheme: str = "https"

@@ -1,6 +1,8 @@
 """Container files: images pinned by full version, health checks, no secrets, one configuration file."""
 
 import re
+import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +57,9 @@ def test_service_is_pinned_and_watched(name: str) -> None:
 
 
 def test_the_parts_that_exist_are_there() -> None:
-    ours = {"migrate", "topics", "gateway", "worker", "relay", "resolver", "sealer", "telecom"}
+    ours = {"migrate", "topics", "gateway", "worker", "relay", "resolver", "sealer", "telecom", "auditor"}
     assert set(OURS) == ours
-    assert set(SERVICES) == ours | {"postgres", "kafka", "balancer", "prometheus", "grafana"}
+    assert set(SERVICES) == ours | {"postgres", "kafka", "balancer", "prometheus", "grafana", "node-exporter"}
     assert {"migrate", "topics"} == ONE_SHOT
     assert all(SERVICES[name]["deploy"]["replicas"] >= 2 for name in ("gateway", "worker"))
 
@@ -87,8 +89,61 @@ def test_our_services_are_configured_by_the_mounted_file(name: str) -> None:
     text = known.read_text(encoding="utf-8") if known.exists() else ""
     for variable in service.get("environment", {}):
         assert variable in text, f"{name}: nothing reads {variable}"
-    if CONFIG in service["command"]:
-        assert "./var/compose:/etc/bianmin:ro" in service["volumes"]
+    if CONFIG in " ".join(service["command"]):
+        assert f"./var/compose/bianmin.toml:{CONFIG}:ro" in service["volumes"]
+
+
+def test_a_container_is_given_single_files_and_no_key_that_issues_or_approves() -> None:
+    """Whoever breaks into one must not become the bureau, nor two approvers, nor a shop."""
+    kept_away = re.compile(r"root.*key|issuing.*key|staff|stations|terminal")
+    for name, service in SERVICES.items():
+        for volume in service.get("volumes", []):
+            source, target, *mode = volume.split(":")
+            if not source.startswith("."):
+                assert "/" not in source, f"{name}: {volume} is a folder of the machine"
+                continue
+            assert mode == ["ro"], f"{name}: {volume}"
+            assert re.search(r"\.(toml|yml|json|cfg|pem|key|password)$", source), f"{name}: {volume} is no single file"
+            assert not kept_away.search(source), f"{name}: {volume}"
+            if source.startswith("./var/"):
+                assert source.removeprefix("./var/compose/") == target.removeprefix("/etc/bianmin/"), volume
+
+
+def test_the_words_before_the_first_start_keep_those_keys_away() -> None:
+    head = (ROOT / "docker-compose.yml").read_text(encoding="utf-8").partition("\nname:")[0]
+    for words in ("keys/root.key.pem", "keys/issuing.key.pem", "keys/staff-*.key.pem", "stations/"):
+        assert words in head
+    assert [number for number in range(1, 6) if f"#   {number}. " in head] == [1, 2, 3, 4, 5]
+
+
+def test_the_book_is_audited_every_night(tmp_path: Path) -> None:
+    (shell, script), entry = SERVICES["auditor"]["command"], SERVICES["auditor"]["entrypoint"]
+    assert (entry, shell, SERVICES["auditor"]["init"]) == (["/bin/sh"], "-c", True)
+    assert f"bianmin audit --config {CONFIG}" in script
+    begun = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    done = subprocess.run(
+        ["/bin/sh", "-c", script.replace("$$", "$")],
+        env={"PATH": str(_commands(tmp_path, begun))},
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    until_night = 9 * 3600 + 1800
+    assert done.stdout.splitlines() == [f"sleep {until_night}", f"audit --config {CONFIG}", f"sleep {until_night}"]
+
+
+def _commands(folder: Path, now: datetime) -> Path:
+    """A folder of commands that only say what they are asked; the second sleep ends the shell that called it."""
+    scripts = {
+        "date": f"echo {int(now.timestamp())}",
+        "sleep": f'echo "sleep $1"; [ -e {folder}/slept ] && kill $PPID; : > {folder}/slept',
+        "bianmin": 'echo "$*"; exit 1',
+    }
+    for name, text in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    return folder
 
 
 def test_only_the_public_ports_are_open_to_the_world() -> None:
@@ -119,6 +174,8 @@ def test_the_options_of_our_commands_exist() -> None:
     """Each command line of ours, put to the command itself."""
     for name in OURS:
         command = SERVICES[name]["command"]
+        if "entrypoint" in SERVICES[name]:
+            continue
         if command[0] == "sim":
             options, _ = options_of(command[2:])
             assert (options.host, options.port) == ("0.0.0.0", 8101)

@@ -10,6 +10,7 @@ import promql_parser
 import pytest
 import yaml
 
+from gateway.core.held import RELAY, RESOLVER, SEALER
 from gateway.metrics import AGES, Metrics
 from tests.architecture.test_containers import SERVICES
 
@@ -20,8 +21,13 @@ RULES: list[dict[str, Any]] = [
     for group in yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))["groups"]
     for rule in group["rules"]
 ]
-FOREIGN = {"up"}
-"""Series that Prometheus makes itself."""
+FOREIGN = {
+    "up": {"role"},
+    "node_filesystem_avail_bytes": {"mountpoint"},
+    "node_filesystem_size_bytes": {"mountpoint"},
+}
+"""Series that Prometheus or the node exporter make themselves, with the labels that are asked for. role: prometheus.yml
+says it of every process."""
 
 
 def series() -> dict[str, set[str]]:
@@ -69,7 +75,7 @@ def test_every_expression_parses_and_names_series_and_labels_of_ours(where: str,
     known: set[str] = {"instance", "job"}
     for selector in selectors:
         assert selector.name in SERIES or selector.name in FOREIGN, f"{where}: nothing shows {selector.name}"
-        known |= SERIES.get(selector.name, set())
+        known |= SERIES.get(selector.name, FOREIGN.get(selector.name, set()))
         for matcher in selector.matchers.matchers:
             assert matcher.name in known, f"{where}: {selector.name} has no label {matcher.name}"
     for labels in re.findall(r"by \(([^)]*)\)", text):
@@ -92,6 +98,10 @@ def test_everything_the_issue_wants_to_be_woken_for() -> None:
         "AuditFailed",
         "CertificateNearExpiry",
         "DiskNearlyFull",
+        "VolumeNearlyFull",
+        "RoleGone",
+        "JobUnheld",
+        "DeadLettersStuck",
         "ClockSkew",
     }
     assert wanted <= {rule["alert"] for rule in RULES}
@@ -122,12 +132,31 @@ def test_panels_do_not_overlap() -> None:
 
 def test_prometheus_watches_every_process_that_serves() -> None:
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))
-    (job,) = config["scrape_configs"]
+    job, disks = config["scrape_configs"]
     (found,) = job["dns_sd_configs"]
     serving = {name for name, service in SERVICES.items() if service.get("command", [""])[0] == "serve"}
     assert (set(found["names"]), found["port"], job["job_name"]) == (serving, 9090, "bianmin")
+    (where,) = disks["dns_sd_configs"]
+    assert (where["names"], where["port"], disks["job_name"]) == (["node-exporter"], 9100, "disks")
+    (label,) = job["relabel_configs"]
+    assert label == {"source_labels": ["__meta_dns_name"], "target_label": "role"}
+    (gone,) = [rule["expr"] for rule in RULES if rule["alert"] == "RoleGone"]
+    assert set(re.findall(r'role="(\w+)"', gone)) == serving
+    (unheld,) = [rule["expr"] for rule in RULES if rule["alert"] == "JobUnheld"]
+    assert set(re.findall(r'name="(\w+)"', unheld)) == {RELAY, RESOLVER, SEALER}
     mounted = [volume.split(":")[:2] for volume in SERVICES["prometheus"]["volumes"] if volume.startswith("./")]
     assert [target for _, target in mounted if target in config["rule_files"]] == config["rule_files"]
+
+
+def test_the_disks_that_are_watched_are_those_of_the_databases() -> None:
+    mounted = dict(volume.split(":")[:2] for volume in SERVICES["node-exporter"]["volumes"])
+    kept = {
+        volume.partition(":")[0] for name in ("postgres", "kafka", "prometheus") for volume in SERVICES[name]["volumes"]
+    }
+    assert {name for name in kept if not name.startswith(".")} == set(mounted)
+    (rule,) = [rule["expr"] for rule in RULES if rule["alert"] == "VolumeNearlyFull"]
+    (pattern,) = set(re.findall(r'mountpoint=~"([^"]+)"', rule))
+    assert all(re.fullmatch(pattern, place) for place in mounted.values())
 
 
 @pytest.mark.parametrize("name", ["prometheus", "grafana", "balancer"])

@@ -1,24 +1,25 @@
 """The Kafka driver of the bus port: a producer, and one reader for whatever was asked for."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from aiokafka.errors import KafkaError
-
 from contracts.clock import Clock
+from gateway.bus.kafka.burying import Burying
 from gateway.bus.kafka.config import KafkaConfig
-from gateway.bus.kafka.dead_letters import Burial, letter
 from gateway.bus.kafka.producer import Producer
 from gateway.bus.kafka.records import record_of
 from gateway.bus.kafka.requests import RequestsReader
 from gateway.bus.kafka.results import ResultsReader
 from gateway.bus.kafka.taking import Subscriber, Taking
+from gateway.bus.kafka.topics import BusRefused, Topics, wanted
 from gateway.bus.notes import BusNotes
-from gateway.bus.port import BusView, Handler, Screen, always_room
+from gateway.bus.port import BusDown, BusView, Handler, Screen, always_room
 from gateway.core.items import Message
+from gateway.flow.task_group import TaskGroup
 
 PROBE_S = 5.0
+COMPARE_AGAIN_S = 30.0
 BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 STOP_S = 5.0
 
@@ -31,17 +32,34 @@ class Reader(Protocol):
 
 
 class KafkaBus:
-    """See Bus. worker: this process by name, in dead letters and as the brokers see it."""
+    """See Bus. worker: this process by name, in dead letters and as the brokers see it.
 
-    def __init__(self, config: KafkaConfig, screen: Screen, clock: Clock, notes: BusNotes, worker: str) -> None:
+    tasks: where its loops belong to. billers: whose topics are compared once with what they should be.
+    """
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        screen: Screen,
+        clock: Clock,
+        notes: BusNotes,
+        worker: str,
+        *,
+        tasks: TaskGroup | None = None,
+        billers: Collection[str] = (),
+    ) -> None:
         self._config, self._screen, self._clock, self._notes, self._worker = config, screen, clock, notes, worker
+        self._tasks = TaskGroup(notes.bus_failed) if tasks is None else tasks
+        self._billers = billers
         self._producer = Producer(config, f"{worker}.producer", clock, notes)
+        self._burying = Burying(self._producer.send, config.dead_letter_topic, worker, clock)
         self._subscribers: dict[str, Subscriber] = {}
         self._on_result: tuple[Handler, Callable[[], None]] | None = None
         self._requests: RequestsReader | None = None
         self._results: ResultsReader | None = None
         self._running: dict[Reader, asyncio.Task[None]] = {}
         self._probing: asyncio.Task[None] | None = None
+        self._comparing: asyncio.Task[None] | None = None
 
     def on_request(self, biller: str, handler: Handler, room: Callable[[], int] = always_room) -> None:
         """See Bus.on_request."""
@@ -56,7 +74,7 @@ class KafkaBus:
         config, clock, notes = self._config, self._clock, self._notes
         if self._subscribers:
             taking = Taking(
-                self._subscribers, self._screen, self._bury, notes, message_max_bytes=config.message_max_bytes
+                self._subscribers, self._screen, self._burying.bury, notes, message_max_bytes=config.message_max_bytes
             )
             self._requests = RequestsReader(
                 config, f"{self._worker}.requests", self._subscribers, taking, clock=clock, notes=notes
@@ -66,12 +84,18 @@ class KafkaBus:
             handler, missed = self._on_result
             self._results = ResultsReader(config, f"{self._worker}.results", handler, missed, clock)
             self._start(self._results)
-        self._probing = asyncio.get_running_loop().create_task(self._probe_for_ever(), name="bus.probe")
+        self._probing = self._tasks.for_ever("bus.probe", self._probe, clock)
+        if self._billers:
+            self._comparing = self._tasks.for_ever("bus.topics", self._compare, clock, again_s=BACKOFF_S)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """See Bus.publish."""
         if messages:
-            await self._producer.send([record_of(message) for message in messages])
+            try:
+                await self._producer.send([record_of(message) for message in messages])
+            except BusDown as down:
+                self._notes.bus_failed("publish", down)
+                raise
 
     async def leave(self) -> None:
         """See Bus.leave."""
@@ -83,25 +107,33 @@ class KafkaBus:
         readers = [reader for reader in (self._requests, self._results) if reader is not None]
         return BusView(
             up=self._producer.up,
+            burying=self._burying.works,
             lag={topic: count for reader in readers for topic, count in reader.lags.by_topic.items()},
             paused=self._requests.paused() if self._requests else (),
         )
 
     async def close(self) -> None:
         """See Bus.close."""
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.gather(self._probing, return_exceptions=True)
+        asking = [task for task in (self._probing, self._comparing) if task is not None]
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
         await asyncio.gather(*(self._stop(reader) for reader in tuple(self._running)))
         await self._producer.close()
 
-    async def _bury(self, burials: Sequence[Burial]) -> None:
-        topic = self._config.dead_letter_topic
-        await self._producer.send([letter(burial, topic, self._worker) for burial in burials])
-
     def _start(self, reader: Reader) -> None:
-        work = self._read_for_ever(reader)
-        self._running[reader] = asyncio.get_running_loop().create_task(work, name="bus.read")
+        """Sessions one after the other until it is stopped: brokers may be away for as long as they like."""
+
+        async def turn() -> float | None:
+            if reader not in self._running:
+                return None
+            await reader.session()
+            return 0
+
+        def failed(_name: str, error: BaseException) -> None:
+            self._notes.bus_failed("read", error)
+
+        self._running[reader] = self._tasks.for_ever("bus.read", turn, self._clock, again_s=BACKOFF_S, failed=failed)
 
     async def _stop(self, reader: Reader) -> None:
         """Let it end its batch and leave its group; by force where that takes too long."""
@@ -113,24 +145,16 @@ class KafkaBus:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    async def _read_for_ever(self, reader: Reader) -> None:
-        """Sessions one after the other until it is stopped: brokers may be away for as long as they like."""
-        failures = 0
-        while reader in self._running:
-            begun = self._clock.monotonic()
-            try:
-                await reader.session()
-                continue
-            except (KafkaError, OSError, TimeoutError) as error:
-                self._notes.bus_failed("read", error)
-            except Exception as error:  # boundary: a reader that dies for any reason must be there again
-                self._notes.bus_failed("read", error)
-            if reader not in self._running:
-                return
-            failures = 0 if self._clock.monotonic() - begun > BACKOFF_S[-1] else failures + 1
-            await self._clock.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+    async def _probe(self) -> float:
+        await self._producer.probe()
+        return PROBE_S
 
-    async def _probe_for_ever(self) -> None:
-        while True:
-            await self._producer.probe()
-            await self._clock.sleep(PROBE_S)
+    async def _compare(self) -> float | None:
+        """Once, when a broker answers: topics that are not as wanted are told, and used all the same."""
+        try:
+            async with Topics(self._config) as brokers:
+                found = await brokers.compare(wanted(self._config, self._billers))
+        except BusRefused:
+            return COMPARE_AGAIN_S
+        self._notes.topics_compared({each.name: each.differences for each in found})
+        return None

@@ -67,19 +67,27 @@ class Producer:
             self.up = True
         taken = [record_id for sending in sendings for record_id in sending.taken()]
         if len(taken) < len(records):
-            said = [repr(error) for sending in sendings if (error := sending.error()) is not None]
-            cause = said[0] if said else f"no topic {missing[0]}" if missing else "no answer in time"
-            raise BusDown(f"{len(records) - len(taken)} of {len(records)} messages: {cause}", taken)
+            failed = dict.fromkeys(missing, UnknownTopicOrPartitionError) | _failed(sendings)
+            causes = ", ".join(f"{topic} {kind.__name__}" for topic, kind in failed.items())
+            raise BusDown(f"{len(records) - len(taken)} of {len(records)} messages: {causes}", taken, failed=failed)
         self._notes.published(len(records), self._clock.monotonic() - begun)
 
     async def probe(self) -> None:
-        """Learn whether a broker answers, without publishing anything."""
+        """Learn whether a broker answers, without publishing anything. Raises nothing."""
         try:
             producer = await self._ready()
+        except BusDown:
+            self.up = False
+            return
+        try:
             async with asyncio.timeout(CONNECT_S):
                 self.up = bool(await producer.client.force_metadata_update())
-        except (BusDown, KafkaError, TimeoutError):
+        except (KafkaError, TimeoutError):
             self.up = False
+        except Exception as error:  # boundary: what the client does not foresee leaves it in no known state
+            self.up = False
+            self._notes.bus_failed("probe", error)
+            self._give_up(producer)
 
     async def close(self) -> None:
         """Let go of the connection; what is not acknowledged stays in doubt."""
@@ -103,28 +111,33 @@ class Producer:
             options = self._config.connection(self._client_id)
         except OSError as wrong:
             raise BusDown(f"a file of the bus cannot be used: {wrong}") from wrong
-        producer = AIOKafkaProducer(
-            **options,
-            acks="all",
-            enable_idempotence=True,
-            max_batch_size=BATCH_BYTES,
-            max_request_size=REQUEST_MAX_BYTES,
-        )
+        producer: AIOKafkaProducer | None = None
         try:
+            producer = AIOKafkaProducer(
+                **options,
+                acks="all",
+                enable_idempotence=True,
+                max_batch_size=BATCH_BYTES,
+                max_request_size=REQUEST_MAX_BYTES,
+            )
             async with asyncio.timeout(CONNECT_S):
                 await producer.start()
-        except (KafkaError, OSError, TimeoutError) as wrong:
-            await producer.stop()
-            self.up = False
+        except Exception as wrong:  # boundary: who meets something that is no broker may raise anything
+            self._unbuilt(producer)
             self._failed = (self._clock.monotonic(), f"no broker answers: {wrong!r}")
             self._notes.bus_failed("connect", wrong)
             raise BusDown(self._failed[1]) from wrong
         except asyncio.CancelledError:
-            await producer.stop()
+            self._unbuilt(producer)
             raise
         self._built += 1
         self._notes.producer_built(again=self._built > 1)
         return producer
+
+    def _unbuilt(self, producer: AIOKafkaProducer | None) -> None:
+        self.up = False
+        if producer is not None:
+            self._give_up(producer)
 
     def _remember_unknown(self, sendings: Sequence[Sending]) -> None:
         until = self._clock.monotonic() + UNKNOWN_TOPIC_S
@@ -138,6 +151,15 @@ class Producer:
         end = asyncio.get_running_loop().create_task(_end(producer, self._notes))
         self._ends.add(end)
         end.add_done_callback(self._ends.discard)
+
+
+def _failed(sendings: Sequence[Sending]) -> dict[str, type[BaseException]]:
+    """By topic, what went wrong; a record that was not answered in time has said nothing."""
+    return {
+        sending.topic: type(error) if (error := sending.error()) is not None else TimeoutError
+        for sending in sendings
+        if not sending.whole()
+    }
 
 
 async def _end(producer: AIOKafkaProducer, notes: BusNotes) -> None:

@@ -187,5 +187,5 @@ async def close(consumer: AIOKafkaConsumer) -> None:
     try:
         async with asyncio.timeout(CLOSE_S):
             await consumer.stop()
-    except (KafkaError, OSError, TimeoutError):
+    except Exception:  # boundary: a client that was interrupted may raise anything; its connection goes all the same
         await consumer._client.close()

@@ -17,6 +17,7 @@ class Sending:
         self._producer, self._records = producer, records
         self._futures: list[tuple[Record, asyncio.Future[Any]]] = []
         self._refused: KafkaError | None = None
+        self._astray: Exception | None = None
 
     @property
     def topic(self) -> str:
@@ -36,6 +37,9 @@ class Sending:
             except KafkaError as error:
                 self._refused = error
                 break
+            except Exception as error:  # boundary: what the client does not foresee leaves it in no known state
+                self._astray = error
+                break
             future.add_done_callback(error_of)  # whoever stops waiting leaves no unread exception behind
             self._futures.append((record, future))
         if self._futures:
@@ -45,9 +49,16 @@ class Sending:
         """Ids of those the brokers have."""
         return [record.id for record, future in self._futures if future.done() and error_of(future) is None]
 
+    def whole(self) -> bool:
+        """Whether the brokers have them all."""
+        return len(self.taken()) == len(self._records)
+
     def broken(self) -> bool:
-        """Whether one was handed over, so that it has a sequence number, and then refused or not answered."""
-        return any(not future.done() or error_of(future) is not None for _, future in self._futures)
+        """Whether one was handed over, so that it has a sequence number, and then refused or not answered; or whether
+        the client failed in a way that it does not know itself."""
+        return self._astray is not None or any(
+            not future.done() or error_of(future) is not None for _, future in self._futures
+        )
 
     def refused(self) -> KafkaError | None:
         """What was said of one that was never handed over: the producer is sound."""
@@ -56,7 +67,7 @@ class Sending:
     def error(self) -> BaseException | None:
         """The first thing that went wrong, where anything was said."""
         said = (error for _, future in self._futures if future.done() and (error := error_of(future)) is not None)
-        return next(said, self._refused)
+        return next(said, self._astray or self._refused)
 
 
 def error_of(future: "asyncio.Future[Any]") -> BaseException | None:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from gateway.bus.kafka.config import KafkaConfig
 from gateway.bus.kafka.dead_letters import DEAD_MAX_BYTES
@@ -59,6 +59,8 @@ def wanted(config: KafkaConfig, billers: Collection[str]) -> list[Topic]:
             "compression.type": "uncompressed",
             "max.message.bytes": str(DEAD_MAX_BYTES + 65_536 if dead else TOPIC_MAX_BYTES),
             "min.insync.replicas": str(config.min_insync),
+            # By time alone: a size would let messages go that nobody has read yet.
+            "retention.bytes": "-1",
             "retention.ms": str(hours * _HOUR_MS),
             "unclean.leader.election.enable": "false",
         }
@@ -78,7 +80,7 @@ class Topics:
             self._admin = AIOKafkaAdminClient(**self._config.connection("bianmin.bus", timeout_ms=TIMEOUT_MS))
             async with asyncio.timeout(TIMEOUT_MS / 1000):
                 await self._admin.start()
-        except (KafkaError, OSError, TimeoutError) as wrong:
+        except Exception as wrong:  # boundary: who meets something that is no broker may raise anything
             await self.__aexit__()
             raise BusRefused(f"no broker of {', '.join(self._config.bootstrap)} answers: {wrong}") from wrong
         return self
@@ -115,7 +117,7 @@ class Topics:
             Finding(
                 name=topic.name,
                 state="exists",
-                differences=_differences(topic, described[topic.name]["partitions"], settings[topic.name]),
+                differences=topic_differences(topic, described[topic.name]["partitions"], settings[topic.name]),
             )
             if topic.name in settings
             else Finding(name=topic.name, state="missing", differences=["missing"])
@@ -148,11 +150,12 @@ class Topics:
         try:
             async with asyncio.timeout(2 * TIMEOUT_MS / 1000):
                 return await asking
-        except (KafkaError, OSError, TimeoutError) as wrong:
+        except Exception as wrong:  # boundary: a broker of another kind may make the client raise anything
             raise BusRefused(f"the brokers do not answer: {wrong!r}") from wrong
 
 
-def _differences(topic: Topic, partitions: Sequence[Mapping[str, Any]], settings: Mapping[str, str]) -> list[str]:
+def topic_differences(topic: Topic, partitions: Sequence[Mapping[str, Any]], settings: Mapping[str, str]) -> list[str]:
+    """Every difference of a described topic from what it should be, in words."""
     found = []
     if len(partitions) != topic.partitions:
         found.append(f"partitions {len(partitions)}, expected {topic.partitions}")

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ class Notes:
         self.taken = 0
         self.rebuilt = 0
         self.failed: list[str] = []
+        self.errors: list[BaseException] = []
+        self.topics: dict[str, list[str]] | None = None
 
     def message_dead(self, topic: str, dead: Dead) -> None:
         self.dead.append((topic, dead.reason))
@@ -44,6 +46,10 @@ class Notes:
 
     def bus_failed(self, what: str, error: BaseException) -> None:
         self.failed.append(f"{what}: {error!r}")
+        self.errors.append(error)
+
+    def topics_compared(self, differences: Mapping[str, Sequence[str]]) -> None:
+        self.topics = {name: list(found) for name, found in differences.items()}
 
 
 async def let_all_pass(messages: Sequence[Message]) -> Sequence[Message | Verdict]:

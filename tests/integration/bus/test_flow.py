@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from gateway.bus.kafka.config import KafkaConfig
 from gateway.cli import run
@@ -98,6 +99,32 @@ def test_requests_are_accepted_while_the_broker_is_away(stand: Stand) -> None:
         stand.settle(30)
         stand.stop()
         stand.check()
+
+
+def test_dead_letters_that_cannot_be_written_are_seen(kafka: str, stand: Stand) -> None:
+    settings = over_kafka(stand, kafka)
+    asyncio.run(without_grave(settings))
+    stand.start()
+    dead = f'bianmin_topic_differences{{topic="{settings.dead_letter_topic}"}}'
+    await_metric(stand, dead, 1)
+    await_metric(stand, "bianmin_dead_letters_stuck", 1)
+    assert ready(stand) == (200, "dead letters cannot be written")
+    lines = [json.loads(line) for line in stand.log().splitlines() if '"topic"' in line]
+    stand.stop()
+    assert {(line["event"], line["topic"], line.get("error")) for line in lines} >= {
+        ("bus.topic", settings.dead_letter_topic, None),
+        ("bus.failed", settings.dead_letter_topic, "UnknownTopicOrPartitionError"),
+    }
+
+
+async def without_grave(settings: KafkaConfig) -> None:
+    """Take the dead-letter topic away, and put something that belongs there into a request topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=list(settings.bootstrap))
+    await admin.start()
+    await admin.delete_topics([settings.dead_letter_topic])
+    await admin.close()
+    async with raw_producer(settings) as put:
+        await put(settings.request_topic("telecom"), b"garbage", key=b"k")
 
 
 def await_metric(stand: Stand, line: str, value: float, seconds: float = 30) -> None:

@@ -1,9 +1,13 @@
 """The whole day, on both engines, as a user runs it; and its end, however it comes."""
 
 import json
+import os
+import re
 import signal
 import subprocess
 import tempfile
+import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +115,28 @@ def test_the_day_on_seven_processes(tmp_path: Path) -> None:
         (serial,) = [row["gateway_serial"] for row in rows if row["name"] == "lost-answer-resolved"]
         check_trace(say("ops", "trace", serial, "--json", *config), say("ops", "trace", serial, *config))
         assert json.loads(say("bus", "check", "--json", *config))["ok"] is True
+        kill_as_told(run)
+        assert json.loads(say("audit", "--json", *config))["ok"] is True
         run.process.send_signal(signal.SIGINT)
         assert run.process.wait(GONE_S) == 0, run.text()
         assert run.family() == {}
+
+
+def kill_as_told(run: Demo) -> None:
+    """The table of the processes, and its advice followed: a worker dies and is there again."""
+    run.wait_for("let it die", DAY_S)
+    rows = re.findall(r"│ (\S+) +│ (api|worker|relay|resolver|sealer) +│ (\d+) +│ (\d+) +│ (\S+)", run.text())
+    assert Counter(role for _, role, *_ in rows) == {"api": 2, "worker": 2, "relay": 1, "resolver": 1, "sealer": 1}
+    for _, role, pid, admin, _ in rows:
+        assert f"--role {role}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/healthz", timeout=5) as reply:
+            assert reply.status == 200
+    assert re.search(r"Kafka +127\.0\.0\.1:\d+", run.text())
+    worker = re.findall(r"kill -9 (\d+)", run.text())[-1]
+    assert worker in {pid for _, role, pid, *_ in rows if role == "worker"}
+    os.kill(int(worker), signal.SIGKILL)
+    run.wait_for("started again", READY_S)
+    assert run.process.poll() is None
 
 
 def say(*words: str) -> str:

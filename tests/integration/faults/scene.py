@@ -15,17 +15,19 @@ from tests.integration.faults.waiting import until_so
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
     """rounds: kills, restarts. seconds: how long a disturbance lasts. payments: between two of them. still_s: how long
-    a process stands still, away_s: how long a server is away, at least."""
+    a process stands still, away_s: how long a server is away, at least. delay_ms: one way, of a slow wire: there and
+    back it is longer than a call's deadline and a send window, at full size than any time-out of ours but one."""
 
     rounds: int
     seconds: float
     payments: int
     still_s: float
     away_s: float
+    delay_ms: int
 
 
-SMALL = Size(rounds=2, seconds=3, payments=6, still_s=7, away_s=8)
-FULL = Size(rounds=25, seconds=20, payments=12, still_s=30, away_s=60)
+SMALL = Size(rounds=2, seconds=3, payments=6, still_s=7, away_s=8, delay_ms=1_500)
+FULL = Size(rounds=25, seconds=20, payments=12, still_s=30, away_s=60, delay_ms=4_200)
 
 
 @dataclass(slots=True, kw_only=True)

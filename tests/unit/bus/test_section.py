@@ -12,6 +12,7 @@ from gateway.bus.notes import Unheard
 from gateway.buses import build_bus
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError, KafkaBus, find_adapters, kafka_config, load_config
+from gateway.flow.task_group import TaskGroup
 from tests.integration.bus.keys import KEY_PASSWORD, Authority
 from tests.unit.flow.fakes import FakeBook
 from tests.unit.ops.test_config import SQLITE, write
@@ -119,7 +120,9 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 
 def test_the_bus_of_a_configuration(tmp_path: Path) -> None:
     def built(bus: str) -> object:
-        return build_bus(load(tmp_path, bus), FakeBook(), SystemClock(), Unheard(), "w")
+        return build_bus(
+            load(tmp_path, bus), FakeBook(), SystemClock(), Unheard(), "w", tasks=TaskGroup(lambda *_: None)
+        )
 
     assert isinstance(built('driver = "embedded"'), EmbeddedBus)
     assert isinstance(built('driver = "kafka", bootstrap = ["k:1"]'), Driver)

@@ -66,6 +66,11 @@ def test_a_line_is_one_json_document(lines: list[str]) -> None:
         ("pay.ended", {"state_to": "ZHANG_SAN"}),
         ("pay.ended", {"trace_id": "canary-trace"}),
         ("pay.ended", {"terminal_id": "诸葛丹青"}),
+        ("bus.failed", {"topic": ACCOUNT}),
+        ("bus.failed", {"topic": f"bianmin.request.{ACCOUNT}"}),
+        ("bus.failed", {"error": "ZhangSan"}),
+        ("bus.failed", {"error": ValueError(ACCOUNT)}),
+        ("process.failed", {"task": f"call.{ACCOUNT}"}),
         ("pay.ended", {"institution_code": "KD0012345A"}),
     ],
 )
