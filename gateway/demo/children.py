@@ -37,15 +37,16 @@ class Child:
         death: signal.Signals = signal.SIGTERM,
         user: tuple[int, int] | None = None,
         env: Mapping[str, str] | None = None,
+        stdin: Path | None = None,
     ) -> None:
         self.name, self.log, self._clock, self._death = name, log, clock, death
         self._begun_at = log.stat().st_size if log.exists() else 0
         who = f"{user[0]}:{user[1]}" if user else "-"
         tethered = [sys.executable, "-I", tether.__file__, str(os.getpid()), str(int(death)), who, *command]
-        with log.open("ab") as out:
+        with log.open("ab") as out, open(stdin or os.devnull, "rb") as given:
             self._process = subprocess.Popen(  # noqa: S603 - our own programs, as a list
                 tethered,
-                stdin=subprocess.DEVNULL,
+                stdin=given,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,

@@ -53,11 +53,12 @@ def command(ctx: click.Context, shared: Shared, *, leave: bool, engine: str, bus
 
     Writes DIR/summary.json. Exit code 0 only where everything is as it must be.
     """
+    from gateway.demo.own_keys import find_module
     from gateway.demo.system import Ground
 
     if bus == "kafka" and engine != "postgres":
         raise click.UsageError("--bus kafka goes with --engine postgres: SQLite has one process")
-    ctx.exit(asyncio.run(_run(shared, folder, Ground(engine, bus), leave=leave)))
+    ctx.exit(asyncio.run(_run(shared, folder, Ground(engine, bus, find_module()), leave=leave)))
 
 
 async def _run(shared: Shared, folder: Path, ground: "Ground", *, leave: bool) -> int:

@@ -43,6 +43,16 @@ class Layout:
         """The result, for scripts (api s3)."""
         return self.root / "summary.json"
 
+    @property
+    def own_keys(self) -> Path:
+        """What the shop that makes its own keys keeps: a token, or key files."""
+        return self.root / "own-keys"
+
+    @property
+    def evidence(self) -> Path:
+        """Folders for strangers: of one payment, of one day."""
+        return self.root / "evidence"
+
     def journal(self, name: str) -> Path:
         """A terminal's journal."""
         return self.root / "journals" / f"{name}.journal"
@@ -73,7 +83,7 @@ class Folder:
         else:
             root.mkdir(parents=True, exist_ok=True)
             self._take()
-        for name in ("logs", "journals"):
+        for name in ("logs", "journals", "evidence"):
             (root / name).mkdir()
         return self.layout
 

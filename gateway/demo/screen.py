@@ -20,10 +20,12 @@ from gateway.demo.system import Ground, Process
 
 if TYPE_CHECKING:
     from gateway.demo.day import Result
+    from gateway.demo.proofs import Proof
 
 PLAIN_WIDTH = 140
 """Where the output is no terminal but a file."""
 WIDE = 132
+_MEDIA = {"softhsm": "SoftHSM U盾", "pem": "没有 SoftHSM，用密钥文件 no SoftHSM: key files"}
 _GOOD, _BAD = "[green]✓[/]", "[bold red]✗[/]"
 
 
@@ -42,7 +44,8 @@ class Screen:
         """The first lines."""
         self._console.rule("[bold]便民缴费网关 · 演示营业日    Bianmin Gateway · a short business day[/]")
         self._console.print(
-            f"引擎 engine [bold]{ground.engine}[/]    总线 bus [bold]{ground.bus}[/]    目录 {_short(layout.root)}"
+            f"引擎 engine [bold]{ground.engine}[/]    总线 bus [bold]{ground.bus}[/]"
+            f"    密钥 keys [bold]{_MEDIA[ground.keys]}[/]    目录 {_short(layout.root)}"
         )
         self._console.print(
             "真实进程、真实 HTTP、真实签名；模拟器按指令出错。 Real processes; the biller fails on demand."
@@ -95,7 +98,8 @@ class Screen:
 
     def closing(self) -> None:
         """The stories are over."""
-        self._console.print("\n[bold]收市 Closing[/]  对账、查余额、全面审计 books, balances, audit")
+        self._console.print("\n[bold]收市 Closing[/]  对账、查余额、审计、取证 books, balances, audit, evidence")
+        self._console.print(" [dim]为当日出具证据，提前按零点关账。 The day is closed early, as its midnight would.[/]")
 
     def summary(self, result: "Result", layout: Layout) -> None:
         """The whole day on one page."""
@@ -111,6 +115,8 @@ class Screen:
         checks = result.audit["checks"]
         if checks:
             self._audit(checks)
+        for proof in sorted(result.proofs, key=lambda proof: proof.name, reverse=True):
+            self._proof(proof, layout)
         if result.fault:
             self._console.print(f"\n {_BAD} [red]{escape(result.fault)}[/]")
         self._console.print(" [dim]日终结算（对账文件、酬金）不在本次演示中。 The night is not part of this day.[/]")
@@ -122,7 +128,7 @@ class Screen:
     def hold(self, result: "Result", layout: Layout, *, program: Path, biller_url: str, admin_url: str) -> None:
         """The system goes on running: what one may try now."""
         serial = next((told.row.gateway_serial for told in result.told if told.row), "SERIAL")
-        proof = _short(layout.root / "evidence")
+        proof = _short(layout.root / "proof")
         terminal, config = f"--config {_short(layout.terminal)}", f"--config {_short(layout.config)}"
         bianmin, account = _short(program), "--param carrier=cmcc"
         self._console.print("\n[bold]系统继续运行，按 Ctrl-C 结束。 Everything keeps running until Ctrl-C. Try:[/]")
@@ -194,6 +200,16 @@ class Screen:
             f"违反 violated: {', '.join(str(check['name']) for check in bad)}" if bad else "账本完好 the book is sound"
         )
         self._console.print(f" {mark} 审计 audit: {len(checks)} 项检查 checks, {rows} 行 rows: {word}")
+
+    def _proof(self, proof: "Proof", layout: Layout) -> None:
+        """What a stranger finds out, in the words of the script that he was given."""
+        told = {"payment": "一笔 one payment", "day": "全日 the whole day"}[proof.name]
+        mark = "[yellow]－[/]" if proof.code is None else _GOOD if proof.ok else _BAD
+        self._console.print(f" {mark} 证据 evidence, {told} {proof.subject}: {proof.records} 条 records")
+        ended = "" if proof.code is None else f" (exit {proof.code})"
+        self._console.print(f"   [dim]└ sh {_short(proof.folder / 'verify.sh')}: {escape(proof.word)}{ended}[/]")
+        if not proof.ok:
+            self._console.print(f"     [dim]{_short(layout.log(f'verify-{proof.name}'))}[/]")
 
     def _spin(self) -> None:
         if not self._console.is_terminal:

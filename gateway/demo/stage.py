@@ -64,11 +64,12 @@ class Scenario:
 
 @dataclass(slots=True)
 class Moments:
-    """Moments of the day that others wait for: the gateway is up again, the biller is back, the small shop is open."""
+    """Moments of the day that others wait for: the gateway is up again, the biller is back, a shop is open."""
 
     restarted: asyncio.Event = field(default_factory=asyncio.Event)
     biller_back: asyncio.Event = field(default_factory=asyncio.Event)
     small_shop: asyncio.Event = field(default_factory=asyncio.Event)
+    keyed_shop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Stage:
@@ -79,6 +80,8 @@ class Stage:
     ) -> None:
         self.system, self.biller, self.book, self.clock = system, biller, book, clock
         self.faults, self.moments = faults, moments
+        self.balances: dict[str, Callable[[], Awaitable[api.AccountBalance]]] = {}
+        """By institution code, where the shop's first key no longer speaks."""
         self._seen: dict[str, set[str]] = {}
 
     @asynccontextmanager

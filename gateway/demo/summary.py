@@ -18,6 +18,7 @@ def document(result: Result, ground: Ground) -> dict[str, Any]:
         "elapsed_s": result.elapsed_s,
         "engine": ground.engine,
         "bus": ground.bus,
+        "keys": ground.keys,
         "scenarios": [
             {
                 "name": told.title.name,
@@ -34,6 +35,17 @@ def document(result: Result, ground: Ground) -> dict[str, Any]:
         },
         "settlement": {"account_date": result.account_date},
         "audit": result.audit,
+        "evidence": {
+            proof.name: {
+                "subject": proof.subject,
+                "folder": str(proof.folder),
+                "records": proof.records,
+                "exit_code": proof.code,
+                "word": proof.word,
+                "ok": proof.ok,
+            }
+            for proof in result.proofs
+        },
     }
 
 

@@ -48,6 +48,8 @@ class Shop:
 MAIN = Shop("33078200017", "示范便民服务站", Fen(500_000), "terminal.toml")
 SMALL = Shop("33078200025", "桥头便民服务站", Fen(15_000), "stations/33078200025/terminal.toml")
 """Its deposit covers four top-ups of 30 yuan with their fees, and no fifth."""
+KEYED = Shop("33078200033", "河滨便民服务站", Fen(20_000), "stations/33078200033/terminal.toml")
+"""Loses the key it was provisioned with, and makes its next ones itself."""
 
 
 CLUSTER = ("api", "api", "worker", "worker", "relay", "resolver", "sealer")
@@ -56,10 +58,17 @@ CLUSTER = ("api", "api", "worker", "worker", "relay", "resolver", "sealer")
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the day runs on. engine: sqlite or postgres. bus: embedded or kafka."""
+    """What the day runs on. engine: sqlite or postgres. bus: embedded or kafka. module: SoftHSM's, for USB keys; None
+    where it is not installed."""
 
     engine: str
     bus: str
+    module: Path | None = None
+
+    @property
+    def keys(self) -> str:
+        """What the shop that makes its own keys keeps them in: softhsm or pem."""
+        return "pem" if self.module is None else "softhsm"
 
     @property
     def roles(self) -> Sequence[str]:
@@ -92,7 +101,7 @@ class System:
     """Everything that runs. Use it as `async with System(…)`; leaving ends every child."""
 
     def __init__(self, layout: Layout, ground: Ground, clock: Clock, adapters: Mapping[str, Adapter]):
-        self.layout, self.ground, self._clock, self._adapters = layout, ground, clock, adapters
+        self.layout, self.ground, self.clock, self._adapters = layout, ground, clock, adapters
         self._simulator_port, self._public, self._partner, *self._admin = free_ports(3 + len(ground.roles))
         self._children: list[Child] = []
         self._gateway: list[Child] = []
@@ -143,12 +152,12 @@ class System:
 
     async def start_postgres(self) -> None:
         """A cluster of its own."""
-        self._postgres = Postgres(self.layout, self._clock)
+        self._postgres = Postgres(self.layout, self.clock)
         await self._postgres.start()
 
     async def start_kafka(self) -> None:
         """A broker of its own."""
-        self._kafka = Kafka(self.layout, self._clock)
+        self._kafka = Kafka(self.layout, self.clock)
         await self._kafka.start()
 
     async def install(self) -> None:
@@ -180,7 +189,7 @@ class System:
             item = SetPrices(
                 version="QUICK-DEMO",
                 service=QUICK_SERVICE,
-                effective_from=local(ms(self._clock.now()), env.zone).date().isoformat(),
+                effective_from=local(ms(self.clock.now()), env.zone).date().isoformat(),
                 fee_fen=FEE.value,
                 min_fen=facts.amount_min.value,
                 max_fen=facts.amount_max.value,
@@ -231,11 +240,11 @@ class System:
 
     async def _until_dealt(self) -> None:
         """After a kill nobody may call the biller until the dead ones' part of it has ended."""
-        ends = self._clock.monotonic() + START_S
+        ends = self.clock.monotonic() + START_S
         while not any([await asyncio.to_thread(_allowed, port) for port in self._admin]):
-            if self._clock.monotonic() >= ends:
+            if self.clock.monotonic() >= ends:
                 raise DemoFault("no process may call the biller", self._gateway[0].log)
-            await self._clock.sleep(0.1)
+            await self.clock.sleep(0.1)
 
     async def _until_serving(self, number: int, child: Child) -> None:
         """After a kill the lock of the one before may be held for a moment."""
@@ -245,7 +254,7 @@ class System:
             except DemoFault:
                 if not tries_left or "is served already" not in child.said():
                     raise
-                await self._clock.sleep(0.2)
+                await self.clock.sleep(0.2)
                 child = self._gateway[number] = self._launch(number)
             else:
                 return
@@ -259,7 +268,7 @@ class System:
     async def add_shop(self, shop: Shop) -> None:
         """`bianmin station add`, beside the running gateway."""
         options = ["--name", shop.name, "--operator-name", "赵六", "--config", str(self.layout.config)]
-        await self.command("station-add", "station", "add", shop.code, *options)
+        await self.command(f"station-add-{shop.code}", "station", "add", shop.code, *options)
 
     async def deposit(self, shop: Shop) -> None:
         """`bianmin station deposit`, beside the running gateway."""
@@ -268,9 +277,16 @@ class System:
         name = f"deposit-{shop.code}"
         await self.command(name, "station", "deposit", shop.code, shop.deposit.to_yuan(), *options)
 
-    async def command(self, name: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+    async def command(
+        self,
+        name: str,
+        *arguments: str,
+        codes: tuple[int, ...] = (0,),
+        stdin: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
         """Run one `bianmin` command to its end; what it said. Raises DemoFault naming its log."""
-        child = self._start(name, *arguments)
+        child = self._start(name, *arguments, stdin=stdin, env=env)
         self._children.append(child)
         try:
             return await child.done(COMMAND_S, codes)
@@ -290,5 +306,8 @@ class System:
         """The installation's configuration."""
         return load_config(self.layout.config, self._adapters)
 
-    def _start(self, name: str, *arguments: str) -> Child:
-        return Child(f"bianmin {arguments[0]}", [*BIANMIN, *arguments], self.layout.log(name), self._clock)
+    def _start(
+        self, name: str, *arguments: str, stdin: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Child:
+        command, log = [*BIANMIN, *arguments], self.layout.log(name)
+        return Child(f"bianmin {arguments[0]}", command, log, self.clock, stdin=stdin, env=env)

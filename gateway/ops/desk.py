@@ -33,11 +33,11 @@ class Desk(Protocol):
 class SqliteDesk:
     """A second writer on the file for as long as one command takes (BEGIN IMMEDIATE, busy time-out)."""
 
-    def __init__(self, store: SqliteStore, env: Env) -> None:
+    def __init__(self, store: SqliteStore, env: Env, units: Units | None = None) -> None:
         from gateway.store.sqlite.engine import SqliteEngine
 
         self._path = store.path
-        self._engine = SqliteEngine(store.path, house_units(), env)
+        self._engine = SqliteEngine(store.path, units or house_units(), env)
 
     def open(self) -> None:
         """Open the file. Raises StoreError."""
@@ -71,10 +71,11 @@ def house_units() -> Units:
 
 
 @contextlib.asynccontextmanager
-async def open_desk(config: Config, env: Env) -> AsyncIterator[Desk]:
-    """The book of a configuration, closed afterwards. Raises StoreError where it cannot be used."""
+async def open_desk(config: Config, env: Env, units: Units | None = None) -> AsyncIterator[Desk]:
+    """The book of a configuration, closed afterwards. units: other than the house's. Raises StoreError where it cannot
+    be used."""
     if isinstance(config.store, SqliteStore):
-        desk = SqliteDesk(config.store, env)
+        desk = SqliteDesk(config.store, env, units)
         desk.open()
         try:
             yield desk
@@ -83,7 +84,7 @@ async def open_desk(config: Config, env: Env) -> AsyncIterator[Desk]:
         return
     from gateway.store.postgres.store import PostgresStore as Store
 
-    store = Store(config.store.connection(), house_units(), env)
+    store = Store(config.store.connection(), units or house_units(), env)
     await store.open()
     try:
         yield store

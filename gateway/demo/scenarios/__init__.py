@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.demo.scenarios import crash, doubt, everyday, limits, outage, requests
+from gateway.demo.scenarios import crash, doubt, everyday, keys, limits, outage, requests
 from gateway.demo.stage import Scenario
 
 DAY: Sequence[Scenario] = (
@@ -12,5 +12,6 @@ DAY: Sequence[Scenario] = (
     *doubt.SCENARIOS,
     *requests.SCENARIOS,
     *limits.SCENARIOS,
+    *keys.SCENARIOS,
 )
 """In the order of the summary; how they run is decided by what each waits for."""

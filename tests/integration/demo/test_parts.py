@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 
 from gateway.clock import SystemClock
+from gateway.core import chores
+from gateway.core.items import Seal
+from gateway.core.steps import Now, Scan
+from gateway.demo import closing, own_keys, proofs
 from gateway.demo.biller import Line
 from gateway.demo.book import Attempt, Sent, Trace, evidence_of, states_of
 from gateway.demo.children import Child
@@ -19,6 +23,7 @@ from gateway.demo.expect import Expect, Money, differences, money_of
 from gateway.demo.faults import DemoFault
 from gateway.demo.folder import MARK, Folder
 from gateway.demo.postgres import find_programs
+from gateway.demo.proofs import Proof
 from gateway.demo.scenarios import DAY
 from gateway.demo.stage import Row, Title
 from gateway.demo.summary import document
@@ -130,7 +135,7 @@ def test_the_folder_is_made_anew_and_a_stranger_is_left_alone(tmp_path: Path) ->
             pass
         assert layout.summary.exists()
     with Folder(tmp_path / "demo") as layout:
-        assert sorted(entry.name for entry in layout.root.iterdir()) == [MARK, "journals", "logs"]
+        assert sorted(entry.name for entry in layout.root.iterdir()) == [MARK, "evidence", "journals", "logs"]
     (tmp_path / "link").symlink_to(tmp_path / "demo")
     with pytest.raises(DemoFault, match="not a folder"), Folder(tmp_path / "link"):
         pass
@@ -182,6 +187,10 @@ def test_postgres_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch)
         find_programs()
 
 
+def _proof(name: str, code: int | None = 0) -> Proof:
+    return Proof(name=name, subject=SERIAL, folder=Path("/x") / name, records=3, code=code, word="OK")
+
+
 def _result(**changes: Any) -> Result:
     title = Title("a-story", "一件事", "a story")
     row = Row(gateway_serial=SERIAL, states=GOOD.states, evidence="notice", spent_fen=10_100)
@@ -190,6 +199,7 @@ def _result(**changes: Any) -> Result:
         "books": {"telecom": Compared(10_000, 10_000, [])},
         "purses": [Purse(MAIN, 10_100, 0, MAIN.deposit.value - 10_100, 0)],
         "audit": {"ok": True, "checks": []},
+        "proofs": [_proof("payment"), _proof("day")],
         "account_date": "2026-11-24",
     }
     return Result(**(values | changes))
@@ -222,12 +232,59 @@ def test_the_summary_has_the_form_that_scripts_read() -> None:
         {"purses": [Purse(MAIN, 10_100, 100, MAIN.deposit.value - 10_200, 0)]},
         {"purses": [Purse(MAIN, 10_100, 0, MAIN.deposit.value - 10_100, 0, judged=False)]},
         {"audit": {"ok": False, "checks": []}},
+        {"proofs": []},
+        {"proofs": [_proof("payment")]},
+        {"proofs": [_proof("payment"), _proof("day", 1)]},
+        {"proofs": [_proof("payment", 3), _proof("day")]},
         {"fault": "the gateway ended"},
     ],
 )
 def test_anything_wrong_makes_the_day_wrong(changes: dict[str, Any]) -> None:
     assert _result(**changes).ok is False
     assert document(_result(**changes), GROUND)["ok"] is False
+
+
+def test_evidence_that_could_not_be_verified_here_is_told_and_not_judged() -> None:
+    found = document(_result(proofs=[_proof("payment"), _proof("day", None)]), GROUND)
+    assert found["ok"] is True
+    assert found["keys"] == "pem"
+    assert found["evidence"]["day"] == {
+        "subject": SERIAL,
+        "folder": "/x/day",
+        "records": 3,
+        "exit_code": None,
+        "word": "OK",
+        "ok": True,
+    }
+
+
+async def test_without_openssl_nothing_is_called_proven(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    system: Any = None
+    code, word = await proofs._verify(system, "day", tmp_path)
+    assert code is None
+    assert "not verified: openssl sha256sum" in word
+    assert own_keys.find_module() is None
+
+
+def test_the_day_is_closed_by_the_sealers_unit_a_day_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the clock is another; the unit's other answers reach it as they are."""
+    heard: list[Any] = []
+
+    def unit(items: Sequence[Seal], env: Any) -> Generator[Any, Any, list[Any]]:
+        heard.append((yield Now()))
+        heard.append((yield Scan("seal_last")))
+        return [*items]
+
+    monkeypatch.setattr(chores, "seal", unit)
+    env: Any = None
+    work = closing.seal_tomorrow([], env)
+    assert next(work) == Now()
+    assert work.send(5) == Scan("seal_last")
+    with pytest.raises(StopIteration) as done:
+        work.send(7)
+    assert heard == [5 + 86_400_000, 7]
+    assert done.value.value == []
 
 
 def test_every_row_has_a_name_of_its_own() -> None:
