@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 from gateway.demo.kafka_jars import NoKafka, find_jars
 from gateway.demo.own_keys import find_module
 from tests.integration.demo.running import BIANMIN, Demo, demo
+from tests.stand.rotation import ROTATED, Record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 DAY_S, READY_S, GONE_S = 350.0, 120.0, 40.0
@@ -127,9 +129,8 @@ def test_the_day_on_sqlite(tmp_path: Path) -> None:
     assert text.count("✓") >= len(STORIES) * 2
 
 
-@pytest.mark.postgres
-def test_the_day_on_postgres_goes_on_until_ctrl_c(tmp_path: Path) -> None:
-    """ENGINE=postgres, as make passes it on; the shop's command works on the running system. There is no SoftHSM."""
+def the_day_on_postgres(tmp_path: Path) -> None:
+    """It goes on until Ctrl-C. ENGINE=postgres, as make passes it on; the shop's command works on the running system. There is no SoftHSM."""
     path = without_softhsm(tmp_path / "bin")
     borrowed = set(Path(tempfile.gettempdir()).glob("bianmin-demo-*"))
     with demo(tmp_path / "demo", tmp_path / "elsewhere", env={"ENGINE": "postgres", "PATH": path}) as run:
@@ -156,9 +157,7 @@ def without_softhsm(folder: Path) -> str:
     return str(folder)
 
 
-@pytest.mark.postgres
-@pytest.mark.kafka
-def test_the_day_on_seven_processes(tmp_path: Path) -> None:
+def the_day_on_seven_processes(tmp_path: Path) -> None:
     """ENGINE=postgres BUS=kafka; then the operator's commands on the running cluster, and an orderly end."""
     try:
         find_jars()
@@ -194,6 +193,26 @@ def kill_as_told(run: Demo) -> None:
     os.kill(int(worker), signal.SIGKILL)
     run.wait_for("started again", READY_S)
     assert run.process.poll() is None
+
+
+LARGER = {"postgres": the_day_on_postgres, "postgres and kafka": the_day_on_seven_processes}
+
+
+@pytest.mark.postgres
+@pytest.mark.kafka
+def test_the_day_on_a_larger_ground(tmp_path: Path, record_property: Record) -> None:
+    """One of them; DEMO_GROUND names it."""
+    ground = os.environ.get("DEMO_GROUND") or random.SystemRandom().choice(sorted(LARGER))
+    record_property(ROTATED, f"demo on {ground} (DEMO_GROUND)")
+    LARGER[ground](tmp_path)
+
+
+@pytest.mark.postgres
+@pytest.mark.kafka
+@pytest.mark.soak
+@pytest.mark.parametrize("ground", sorted(LARGER))
+def test_the_day_on_every_larger_ground(tmp_path: Path, ground: str) -> None:
+    LARGER[ground](tmp_path)
 
 
 def say(*words: str) -> str:
