@@ -130,7 +130,7 @@ def test_the_day_on_sqlite(tmp_path: Path) -> None:
 
 
 def the_day_on_postgres(tmp_path: Path) -> None:
-    """It goes on until Ctrl-C. ENGINE=postgres, as make passes it on; the shop's command works on the running system. There is no SoftHSM."""
+    """It goes on until Ctrl-C, and the shop's command works on the running system. There is no SoftHSM."""
     path = without_softhsm(tmp_path / "bin")
     borrowed = set(Path(tempfile.gettempdir()).glob("bianmin-demo-*"))
     with demo(tmp_path / "demo", tmp_path / "elsewhere", env={"ENGINE": "postgres", "PATH": path}) as run:
