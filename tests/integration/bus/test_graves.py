@@ -35,13 +35,17 @@ kafka_only = pytest.mark.kafka
 
 
 async def alter(kafka: KafkaConfig, topic: str, **changes: str) -> None:
-    """Set a topic's settings as somebody with other tools does."""
-    (settings,) = [each.settings for each in wanted(kafka, BILLERS) if each.name == topic]
+    """Set a topic's settings as somebody with other tools does; the broker tells of it only after a moment."""
+    (meant,) = [each for each in wanted(kafka, BILLERS) if each.name == topic]
+    settings = meant.settings
     changed = {name.replace("_", "."): value for name, value in changes.items()}
     admin = AIOKafkaAdminClient(bootstrap_servers=list(kafka.bootstrap))
     await admin.start()
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {**settings, **changed})])
     await admin.close()
+    async with asyncio.timeout(30), Topics(kafka) as topics:
+        while not (await topics.compare([meant]))[0].differences:
+            await asyncio.sleep(0.1)
 
 
 @kafka_only
