@@ -15,6 +15,7 @@ from gateway.roles import ALL, Role
 from gateway.sections import Bureau, Bus, Http, KafkaBus, Keys, Log, PostgresStore, Section, SqliteStore
 
 if TYPE_CHECKING:
+    from certs.core.certificates import Certificate
     from gateway.bus.kafka.config import KafkaConfig
     from gateway.core.env import Env
 
@@ -141,12 +142,18 @@ def build_env(config: Config, adapters: Mapping[str, Adapter]) -> "Env":
     """What the core needs of the configuration. Raises ConfigError where two billers sell one service."""
     from zoneinfo import ZoneInfo
 
+    from certs.authority.profiles import profiles
     from gateway.core.env import Env
     from gateway.ops.roles import load_rights
 
     manifests = {name: adapters[name].manifest for name in config.billers}
+    root, issuings = _own_ca(config)
     try:
         return Env(
+            root=root,
+            issuings=issuings,
+            profiles=profiles(),
+            pilot=config.keys.issuing_key_file is not None,
             zone=ZoneInfo(config.bureau.zone),
             manifests=manifests,
             topic_prefix=config.bus.topic_prefix,
@@ -154,6 +161,19 @@ def build_env(config: Config, adapters: Mapping[str, Adapter]) -> "Env":
         )
     except ValueError as clash:
         raise ConfigError(config.file, "billers", f"each service at one biller: {clash}") from clash
+
+
+def _own_ca(config: Config) -> "tuple[Certificate | None, tuple[Certificate, ...]]":
+    """Root and issuing CAs; none where their files cannot be used. Then no deed counts, and what needs none goes on.
+
+    `serve` and `config check` tell what is wrong with the files.
+    """
+    from certs.keys import KeyFileError, load_certificate, load_certificates
+
+    try:
+        return load_certificate(config.keys.root_cert_file), tuple(load_certificates(config.keys.issuing_cert_file))
+    except KeyFileError:
+        return None, ()
 
 
 def kafka_config(config: Config) -> "KafkaConfig":

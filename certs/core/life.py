@@ -52,7 +52,7 @@ TABLE: Mapping[tuple[Life | None, Event], Life] = {
     (_L.APPROVED, _E.ISSUE): _L.ISSUED,
     (_L.ISSUED, _E.BIND): _L.BOUND,
     (_L.BOUND, _E.ACTIVATE): _L.ACTIVE,
-    (_L.ACTIVE, _E.FREEZE): _L.FROZEN,
+    **{(state, _E.FREEZE): _L.FROZEN for state in (_L.ISSUED, _L.BOUND, _L.ACTIVE)},
     (_L.FROZEN, _E.UNFREEZE): _L.ACTIVE,
     (_L.ACTIVE, _E.REPLACE): _L.REPLACED,
     (_L.FROZEN, _E.REPLACE): _L.REPLACED,
@@ -68,7 +68,7 @@ REGISTERED = frozenset({*_LIVE, _L.REVOKED, _L.EXPIRED, _L.REPLACED})
 LIVE = frozenset(_LIVE)
 """States from which there is still a way to ACTIVE."""
 BOUND = frozenset({_L.BOUND, _L.ACTIVE, _L.FROZEN})
-"""States in which a station's certificate has a binding."""
+"""States in which a station's certificate has a binding, unless it was frozen before it was ever bound."""
 
 
 def after(state: str | None, event: Event) -> Life | None:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.core import (
+    approvers,
     certificate_deeds,
     certificate_requests,
     partner_deeds,
     staff_deeds,
+    station_deeds,
     station_exit,
     usb_key_deeds,
 )
@@ -24,6 +26,7 @@ class Action:
     """do: what it does; None: done elsewhere once it is approved. right: whose right it needs, its own name by default.
 
     approves: it is itself the second person's word. two: it is prepared, and done when another person approves.
+    two_if: in which cases it takes two, where it mostly takes one; asked before it is done.
     prepared, rejected: what being prepared or rejected does to its subject.
     """
 
@@ -31,6 +34,7 @@ class Action:
     right: str = ""
     approves: bool = False
     two: bool = False
+    two_if: Callable[[Scene], Work[bool]] | None = None
     prepared: Doing | None = None
     rejected: Doing | None = None
 
@@ -42,21 +46,27 @@ ACTIONS: Mapping[str, Action] = {
     "certs.issue": Action(do=certificate_requests.issue),
     "certs.bind": Action(do=certificate_deeds.bind, two=True),
     "certs.activate": Action(do=certificate_deeds.activate),
-    "certs.freeze": Action(do=certificate_deeds.freeze),
+    "certs.freeze": Action(do=certificate_deeds.freeze, two_if=approvers.ending_takes_two),
     "certs.unfreeze": Action(do=certificate_deeds.unfreeze, two=True),
     "certs.replace": Action(do=certificate_deeds.replace_certificate),
-    "certs.revoke": Action(do=certificate_deeds.revoke),
+    "certs.revoke": Action(do=certificate_deeds.revoke, two_if=approvers.ending_takes_two),
     "key.receive": Action(do=usb_key_deeds.receive, two=True),
     "key.hand-out": Action(
         do=usb_key_deeds.hand_over, two=True, prepared=usb_key_deeds.hand_out, rejected=usb_key_deeds.keep
     ),
-    "key.return": Action(do=usb_key_deeds.give_back),
+    "key.return": Action(do=usb_key_deeds.give_back, two_if=approvers.returning_takes_two),
     "key.lost": Action(do=usb_key_deeds.lose),
     "key.destroy": Action(do=usb_key_deeds.destroy),
     "staff.add": Action(do=staff_deeds.add, two=True),
-    "staff.leave": Action(do=staff_deeds.leave),
+    "staff.leave": Action(do=staff_deeds.leave, two_if=approvers.leaving_takes_two),
     "partner.add": Action(do=partner_deeds.add, two=True),
     "partner.close": Action(do=partner_deeds.close),
+    "station.suspend": Action(do=station_deeds.suspend),
+    "station.resume": Action(do=station_deeds.resume),
+    "operator.add": Action(do=station_deeds.add_operator, two=True),
+    "operator.close": Action(do=station_deeds.close_operator, two=True),
+    "terminal.add": Action(do=station_deeds.add_terminal, two=True),
+    "terminal.close": Action(do=station_deeds.close_terminal, two=True),
     "station.close": Action(do=station_exit.close, two=True),
     "station.transfer": Action(do=station_exit.transfer, two=True),
 }

@@ -17,7 +17,7 @@ from gateway.core.items import Refusal
 from gateway.core.items_deeds import Acted, Deed
 from gateway.core.rights import Rights
 from gateway.core.rows import Approval, RegisteredCertificate, StaffMember
-from gateway.core.scene import Scene, conflict, missing
+from gateway.core.scene import LAPSES_DAYS, Scene, conflict, lapsed, missing
 from gateway.core.steps import Read, Work
 
 
@@ -68,6 +68,8 @@ def decide(scene: Scene, signature: bytes, rights: Rights) -> Work[Acted | Refus
         return Refusal(slug="authorization-required", detail=f"Your department may not approve {plan.kind}.")
     if own and approves:
         return two_people("prepared it")
+    if approves and lapsed(plan.prepared_at, scene.now):
+        return conflict(f"It was prepared more than {LAPSES_DAYS} days ago: reject it, and prepare it anew.")
     if approves and (refused := (yield from _preparer(plan, book))) is not None:
         return refused
     deed = decode(plan.plan, Deed)

@@ -2,12 +2,18 @@
 
 from certs.core.life import Event, Life, RevokedFor
 from gateway.core.items import Refusal
-from gateway.core.rows import Binding, CertificateRequest, RegisteredCertificate, Station, UsbKey
+from gateway.core.keys_in_hand import holder_of, key_in_hand
+from gateway.core.rows import (
+    Binding,
+    CertificateRequest,
+    CertificateStep,
+    Operator,
+    RegisteredCertificate,
+    Station,
+    Terminal,
+)
 from gateway.core.scene import Scene, conflict, find_certificate, malformed, may_move, missing, move, open_binding
 from gateway.core.steps import Read, Work
-
-PILOT_KEY = "PILOT-"
-"""How the serial of a key begins that lies in a file, with no USB key in the stock register."""
 
 
 def bind(scene: Scene) -> Work[Refusal | str]:
@@ -27,9 +33,13 @@ def bind(scene: Scene) -> Work[Refusal | str]:
     if refused is not None:
         return refused
     if certificate.role == "station":
-        refused = yield from _station_can(scene, request)
+        refused = yield from _place_open(scene, request)
         if refused is not None:
             return refused
+    refused = yield from key_in_hand(scene, certificate.key_serial, holder_of(certificate))
+    if refused is not None:
+        return refused
+    if certificate.role == "station":
         scene.book.add(
             Binding(
                 keyid=keyid,
@@ -59,49 +69,74 @@ def _says_the_same(scene: Scene, certificate: RegisteredCertificate, request: Ce
     return None
 
 
-def _station_can(scene: Scene, request: CertificateRequest) -> Work[Refusal | None]:
-    # Locked: it may not close, nor its key be lost, between this look and the commit.
-    scene.book.load((yield Read("stations_locked", [(request.institution_code,)])))
-    station = scene.book.get(Station, request.institution_code)
+def _place_open(scene: Scene, request: CertificateRequest) -> Work[Refusal | None]:
+    """Station, terminal and operator are there and not closed; the station's lock holds for all three."""
+    code = request.institution_code
+    refused = yield from _station_open(scene, code)
+    if refused is not None:
+        return refused
+    scene.book.load((yield Read("terminals", [(code, request.terminal_id)])))
+    scene.book.load((yield Read("operators", [(code, request.operator_id)])))
+    terminal = scene.book.get(Terminal, code, request.terminal_id)
+    operator = scene.book.get(Operator, code, request.operator_id)
+    if terminal is None or operator is None or not terminal.state == operator.state == "ACTIVE":
+        return conflict(f"Terminal {request.terminal_id} or operator {request.operator_id} is closed.")
+    return None
+
+
+def _station_open(scene: Scene, code: str) -> Work[Refusal | None]:
+    # Locked: it may not close between this look and the commit, and deeds about one station take turns.
+    scene.book.load((yield Read("stations_locked", [(code,)])))
+    station = scene.book.get(Station, code)
     if station is None or station.state == "CLOSED":
-        return conflict(f"Station {request.institution_code} is closed.")
-    if request.key_serial.startswith(PILOT_KEY):
-        return None
-    scene.book.load((yield Read("usb_keys_locked", [(request.key_serial,)])))
-    key = scene.book.get(UsbKey, request.key_serial)
-    if key is None or (key.state, key.institution_code) != ("ISSUED", request.institution_code):
-        return conflict(f"USB key {request.key_serial} has not been handed out to {request.institution_code}.")
+        return conflict(f"Station {code} is closed.")
     return None
 
 
 def activate(scene: Scene) -> Work[Refusal | str]:
     """A bound certificate may speak from now on; at its place, only the one it renews may still do so beside it."""
+    return (yield from _speak(scene, Event.ACTIVATE))
+
+
+def _speak(scene: Scene, event: Event) -> Work[Refusal | str]:
+    """What lets a certificate speak, for the first time or again: its place is free and its key with its holder."""
     certificate = yield from find_certificate(scene, scene.deed.subject)
     if certificate is None:
         return missing(f"certificate {scene.deed.subject}")
-    to = may_move(certificate, Event.ACTIVATE, scene.now)
+    to = may_move(certificate, event, scene.now)
     if isinstance(to, Refusal):
         return to
-    binding = yield from open_binding(scene, certificate.keyid)
-    if binding is not None:
-        # Locked: two that come to life at one place take turns, and the second one sees the first.
-        scene.book.load((yield Read("stations_locked", [(binding.institution_code,)])))
-        station = scene.book.get(Station, binding.institution_code)
-        if station is None or station.state == "CLOSED":
-            return conflict(f"Station {binding.institution_code} is closed.")
-        scene.book.load((yield Read("bindings_of_station", [(binding.institution_code,)])))
-        beside = [
-            one.keyid
-            for one in scene.book.all(Binding)
-            if one.unbound_at is None and _place(one) == _place(binding) and one.keyid != certificate.keyid
-        ]
-        scene.book.load((yield Read("certificates", [(keyid,) for keyid in beside])) if beside else [])
-        for keyid in beside:
-            other = scene.book.need(RegisteredCertificate, keyid)
-            if other.state == Life.ACTIVE and keyid != certificate.renews:
-                return conflict(f"Certificate {keyid} is active there: freeze, replace or revoke it first.")
-    yield from move(scene, certificate, Event.ACTIVATE, to)
+    refused = yield from _place_is_free(scene, certificate)
+    if refused is None:
+        refused = yield from key_in_hand(scene, certificate.key_serial, holder_of(certificate))
+    if refused is not None:
+        return refused
+    yield from move(scene, certificate, event, to)
     return to
+
+
+def _place_is_free(scene: Scene, certificate: RegisteredCertificate) -> Work[Refusal | None]:
+    """One place has one active certificate; beside it only its renewal, whichever of the two is asked about."""
+    binding = yield from open_binding(scene, certificate.keyid)
+    if binding is None:
+        return None
+    # Locked: two that come to life at one place take turns, and the second one sees the first.
+    refused = yield from _station_open(scene, binding.institution_code)
+    if refused is not None:
+        return refused
+    scene.book.load((yield Read("bindings_of_station", [(binding.institution_code,)])))
+    beside = [
+        one.keyid
+        for one in scene.book.all(Binding)
+        if one.unbound_at is None and _place(one) == _place(binding) and one.keyid != certificate.keyid
+    ]
+    scene.book.load((yield Read("certificates", [(keyid,) for keyid in beside])) if beside else [])
+    for keyid in beside:
+        other = scene.book.need(RegisteredCertificate, keyid)
+        is_renewal = keyid == certificate.renews or other.renews == certificate.keyid
+        if other.state == Life.ACTIVE and scene.now < other.not_after and not is_renewal:
+            return conflict(f"Certificate {keyid} is active there: freeze, replace or revoke it first.")
+    return None
 
 
 def _place(binding: Binding) -> tuple[str, str, str]:
@@ -114,15 +149,17 @@ def freeze(scene: Scene) -> Work[Refusal | str]:
 
 
 def unfreeze(scene: Scene) -> Work[Refusal | str]:
-    """A frozen certificate may speak again; not while its USB key is lost or gone."""
-    certificate = yield from find_certificate(scene, scene.deed.subject)
-    if certificate is not None and certificate.key_serial:
-        # Locked, as by whoever reports it lost: the later of the two sees what the other did.
-        scene.book.load((yield Read("usb_keys_locked", [(certificate.key_serial,)])))
-        key = scene.book.get(UsbKey, certificate.key_serial)
-        if key is not None and key.state != "ISSUED":
-            return conflict(f"Its USB key {key.key_serial} is {key.state}.")
-    return (yield from _simple(scene, Event.UNFREEZE))
+    """A frozen certificate may speak again, as it did before: its place is free, and its USB key is with its holder."""
+    keyid = scene.deed.subject
+    certificate = yield from find_certificate(scene, keyid)
+    if certificate is None:
+        return missing(f"certificate {keyid}")
+    scene.book.load((yield Read("certificate_steps_of", [(keyid,)])))
+    lived = [one.event for one in scene.book.all(CertificateStep) if one.subject == keyid]
+    if certificate.state == Life.FROZEN and Event.ACTIVATE not in lived:
+        # Else freezing would be a way round binding and activating.
+        return conflict("It was frozen before it was ever active: revoke it, and apply for another.")
+    return (yield from _speak(scene, Event.UNFREEZE))
 
 
 def _simple(scene: Scene, event: Event) -> Work[Refusal | str]:

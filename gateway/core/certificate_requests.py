@@ -10,8 +10,9 @@ from certs.core.certificates import Certificate, CertificateError, parse_certifi
 from certs.core.life import Event, Life, after
 from certs.core.pem import is_pem
 from certs.core.renewals import renews
-from gateway.core.certificate_deeds import PILOT_KEY
 from gateway.core.items import Refusal
+from gateway.core.keys_in_hand import key_in_hand
+from gateway.core.own_ca import judge_own, lint_own
 from gateway.core.rows import (
     Binding,
     CertificateRequest,
@@ -20,14 +21,22 @@ from gateway.core.rows import (
     StaffMember,
     Station,
     Terminal,
-    UsbKey,
 )
-from gateway.core.scene import Scene, add_step, conflict, find_certificate, malformed, missing, open_binding
+from gateway.core.scene import (
+    LAPSES_DAYS,
+    Scene,
+    add_step,
+    conflict,
+    find_certificate,
+    lapsed,
+    malformed,
+    missing,
+    open_binding,
+)
 from gateway.core.steps import Read, Work
 
 ROLE_OF_PROFILE = {"station": "station", "operator": "operator", "staff": "operator"}
 """Profiles of certs/authority that people apply for here; the gateway's own keys are made by `init` and `ca`."""
-_KEYS_AT_HAND = ("IN_STOCK", "HANDING_OUT", "ISSUED")
 
 
 def apply(scene: Scene) -> Work[Refusal | str]:
@@ -44,7 +53,8 @@ def apply(scene: Scene) -> Work[Refusal | str]:
     name = yield from (_station_name(scene) if profile == "station" else _staff_name(scene))
     if isinstance(name, Refusal):
         return name
-    refused = yield from _key_at_hand(scene)
+    holder = (scene.field("institution_code"), name) if profile == "station" else ("", scene.field("staff_id"))
+    refused = yield from key_in_hand(scene, scene.field("key_serial"), holder, may_wait=True)
     if refused is not None:
         return refused
     if scene.field("renews"):
@@ -128,19 +138,6 @@ def _staff_name(scene: Scene) -> Work[Refusal | str]:
     return member.name
 
 
-def _key_at_hand(scene: Scene) -> Work[Refusal | None]:
-    serial = scene.field("key_serial")
-    if not serial or serial.startswith(PILOT_KEY):
-        return None
-    scene.book.load((yield Read("usb_keys", [(serial,)])))
-    key = scene.book.get(UsbKey, serial)
-    if key is None or key.state not in _KEYS_AT_HAND:
-        return conflict(f"USB key {serial} is {key.state if key else 'not in the stock register'}.")
-    if key.state == "ISSUED" and key.institution_code != scene.field("institution_code"):
-        return conflict(f"USB key {serial} was handed out to {key.institution_code or key.holder}.")
-    return None
-
-
 def _renewal(scene: Scene, csr: bytes, role: str) -> Work[Refusal | None]:
     """What is renewed is alive, of the same place or person, and its key signed the request for the new one."""
     old = yield from find_certificate(scene, scene.field("renews"))
@@ -190,6 +187,8 @@ def _decide(scene: Scene, event: Event) -> Work[Refusal | str]:
         return conflict(f"An application that is {request.state} cannot be decided on.")
     if event is Event.APPROVE and request.applied_by == scene.by:
         return two_people("applied for it")
+    if event is Event.APPROVE and (refused := (yield from _stands(scene, request))) is not None:
+        return refused
     scene.book.put(replace(request, state=to, decided_by=scene.by, decided_at=scene.now, reason=scene.deed.reason))
     yield from add_step(scene, request.request_id, event, request.state, to)
     return to
@@ -208,13 +207,16 @@ def issue(scene: Scene) -> Work[Refusal | str]:
     to = after(request.state, Event.ISSUE)
     if to is None:
         return conflict(f"An application that is {request.state} gets no certificate.")
+    refused = yield from _stands(scene, request)
+    if refused is not None:
+        return refused
     try:
         certificate = parse_certificate(_bytes(scene.field("certificate")) or b"")
     except CertificateError as wrong:
         return malformed(str(wrong), "certificate")
-    refused = _is_of(certificate, request, scene)
-    if refused is not None:
-        return refused
+    issuer = _judge(certificate, request, scene)
+    if isinstance(issuer, Refusal):
+        return issuer
     scene.book.load((yield Read("certificates_by_key", [(certificate.public_key_sha256,)])))
     if any(one.public_key_sha256 == certificate.public_key_sha256 for one in scene.book.all(RegisteredCertificate)):
         return conflict("This key has a certificate already; a key is registered once.")
@@ -229,7 +231,7 @@ def issue(scene: Scene) -> Work[Refusal | str]:
             not_after=int(certificate.not_after.timestamp()) * 1000,
             registered_at=scene.now,
             serial=f"{certificate.serial:x}",
-            issuer_keyid=scene.field("issuer_keyid"),
+            issuer_keyid=issuer.keyid,
             key_serial=request.key_serial,
             state_at=scene.now,
             reason=scene.deed.reason,
@@ -243,9 +245,42 @@ def issue(scene: Scene) -> Work[Refusal | str]:
     return certificate.keyid
 
 
+def _stands(scene: Scene, request: CertificateRequest) -> Work[Refusal | None]:
+    """It has not lapsed, and who applied and who approved are still of the staff, with certificates that stand."""
+    if lapsed(request.applied_at, scene.now):
+        return conflict(f"It was applied for more than {LAPSES_DAYS} days ago: refuse it, and apply anew.")
+    people = {request.applied_by: request.applied_at}
+    if request.decided_by is not None:
+        people[request.decided_by] = int(request.decided_at or 0)
+    for who, since in people.items():
+        scene.book.load((yield Read("staff", [(who,)])))
+        scene.book.load((yield Read("certificates_of_staff", [(who,)])))
+        ended = [
+            one
+            for one in scene.book.all(RegisteredCertificate)
+            if one.staff_id == who and one.state in (Life.FROZEN, Life.REVOKED) and one.state_at >= since
+        ]
+        if scene.book.need(StaffMember, who).state != "ACTIVE" or ended:
+            return conflict(f"{who} has left, or his certificate was frozen or revoked since: refuse it.")
+    return None
+
+
+def _judge(certificate: Certificate, request: CertificateRequest, scene: Scene) -> Certificate | Refusal:
+    """The issuing CA, where the certificate is what was approved, stands under our CA, and keeps to its profile."""
+    refused = _is_of(certificate, request, scene)
+    if refused is not None:
+        return refused
+    issuer = judge_own(certificate, scene.env, scene.now)
+    if isinstance(issuer, Refusal):
+        return issuer
+    if scene.field("issuer_keyid") not in ("", issuer.keyid):
+        return conflict("Another CA of ours has issued it.")
+    subject = (request.name, request.institution_code, request.key_serial)
+    broken = lint_own(certificate, issuer, request.profile, subject, scene.env)
+    return issuer if broken is None else malformed(f"it breaks its profile: {broken}", "certificate")
+
+
 def _is_of(certificate: Certificate, request: CertificateRequest, scene: Scene) -> Refusal | None:
-    if not scene.field("issuer_keyid"):
-        return malformed("keyid of the issuing CA's certificate", "issuer_keyid")
     said = {
         "public key": (certificate.public_key_sha256, request.public_key_sha256),
         "role": (certificate.role, ROLE_OF_PROFILE[request.profile]),

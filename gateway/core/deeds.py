@@ -16,6 +16,7 @@ from gateway.core.book import Book
 from gateway.core.env import Env, rfc3339
 from gateway.core.items import Kept, Refusal, Reply
 from gateway.core.items_deeds import DEED_MAX, Act, Acted, Deed, ExpireCertificates
+from gateway.core.own_ca import judge_own
 from gateway.core.rights import Rights
 from gateway.core.rows import Nonce, RegisteredCertificate, Setting, StaffMember
 from gateway.core.scene import CLOCK, Scene, conflict, malformed, may_move, move
@@ -46,7 +47,7 @@ def _one(item: Act, book: Book, now: int, env: Env) -> Work[Acted | Refusal]:
     if isinstance(deed, Refusal):
         return deed
     book.load((yield Read("certificates", [(item.keyid,)])))
-    member = yield from _signer(item, deed, book, now)
+    member = yield from _signer(item, deed, book, now, env)
     if isinstance(member, Refusal):
         return member
     again = yield from _take_nonce(item, deed)
@@ -88,7 +89,7 @@ def _do(scene: Scene, plan: bytes, rights: Rights) -> Work[Acted | Refusal]:
         return malformed(f"there is no action {name}", "action")
     if (action.right or name) not in (rights.approves if action.approves else rights.may):
         return Refusal(slug="authorization-required", detail=f"Your department may not {name}.")
-    if action.two:
+    if action.two or (action.two_if is not None and (yield from action.two_if(scene))):
         return (yield from prepare(scene, action, plan))
     assert action.do is not None, "what is done elsewhere takes two people"
     done = yield from action.do(scene)
@@ -112,7 +113,7 @@ def read_deed(data: bytes) -> Deed | Refusal:
     return deed
 
 
-def _signer(item: Act, deed: Deed, book: Book, now: int) -> Work[StaffMember | Refusal]:
+def _signer(item: Act, deed: Deed, book: Book, now: int, env: Env) -> Work[StaffMember | Refusal]:
     """The person whose certificate signed, if it may speak now."""
     row = book.get(RegisteredCertificate, item.keyid)
     if row is None or row.role != "operator" or row.staff_id is None:
@@ -123,6 +124,9 @@ def _signer(item: Act, deed: Deed, book: Book, now: int) -> Work[StaffMember | R
         return Refusal(slug="certificate-unknown", detail=str(wrong))
     if certificate.keyid != item.keyid or not holds(certificate, certificate.alg, item.deed, item.signature):
         return Refusal(slug="signature-invalid", detail="The signature is not by this certificate's key.")
+    outsider = judge_own(certificate, env, now)
+    if isinstance(outsider, Refusal) and outsider.slug != "certificate-expired":
+        return outsider
     settings: list[Setting] = yield Read("settings", [(NONCE_FLOOR,)])
     floor = settings[0].value if settings else 0
     second, now_s = deed.at // 1000, now // 1000
@@ -130,7 +134,7 @@ def _signer(item: Act, deed: Deed, book: Book, now: int) -> Work[StaffMember | R
         return Refusal(slug="signature-expired", detail=f"The deed is of {rfc3339(deed.at)}, now it is {rfc3339(now)}.")
     if row.state in ("REVOKED", "FROZEN", "REPLACED"):
         return Refusal(slug="certificate-revoked", detail=f"The certificate is {row.state.lower()}.")
-    if row.state == "EXPIRED" or not row.not_before <= now < row.not_after:
+    if row.state == "EXPIRED" or not row.not_before <= now < row.not_after or isinstance(outsider, Refusal):
         return Refusal(slug="certificate-expired", detail="The certificate is not valid at this moment.")
     book.load((yield Read("staff", [(row.staff_id,)])))
     member = book.need(StaffMember, row.staff_id)

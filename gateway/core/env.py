@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from certs.core.certificate_profiles import CertificateProfile
+from certs.core.certificates import Certificate
 from contracts.manifest import BillModel, FlowFacts, Manifest
 from contracts.money import Fen
 from gateway.core.rights import Rights
@@ -28,7 +30,9 @@ RETIRED = FlowFacts(
 class Env:
     """Constant for the life of a process. send_window_ms: how long after a claim the first byte may still leave.
 
-    rights: what the people of each department may do.
+    rights: what the people of each department may do. root, issuings: the CA under which certificates of our own people
+    and stations stand, every period; without them no deed counts. profiles: what its certificates look like, by name.
+    pilot: the issuing key lies here in a file, as `bianmin init` makes it; only then may keys of others be files too.
     """
 
     zone: ZoneInfo
@@ -36,6 +40,10 @@ class Env:
     send_window_ms: int = 2000
     topic_prefix: str = "bianmin"
     rights: Mapping[str, Rights] = field(default_factory=dict)
+    root: Certificate | None = None
+    issuings: tuple[Certificate, ...] = ()
+    profiles: Mapping[str, CertificateProfile] = field(default_factory=dict)
+    pilot: bool = False
     billers: Mapping[str, Manifest] = field(init=False)
 
     def __post_init__(self) -> None:

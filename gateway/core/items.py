@@ -219,7 +219,7 @@ class Deposit(Item, frozen=True, kw_only=True):
 
 
 class AddStation(Item, frozen=True, kw_only=True):
-    """Register a station with its terminals, operators, certificates and services, all or nothing (JOIN-16)."""
+    """Register a station whole (JOIN-16). by: who, as the machine knows him; the reason in its certificate's steps."""
 
     institution_code: str
     name: str
@@ -238,6 +238,7 @@ class AddStation(Item, frozen=True, kw_only=True):
     serial: str = ""
     issuer_keyid: str = ""
     key_serial: str = ""
+    by: str = ""
 
 
 class SetStation(Item, frozen=True, kw_only=True):

@@ -62,9 +62,10 @@ class FirstStaff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegisterStaff(Item, frozen=True, kw_only=True):
-    """The first staff of an installation, at its making; refused where the book has any staff."""
+    """The first staff of an installation, at its making; refused where the book has any staff. by: as of AddStation."""
 
     people: list[FirstStaff]
+    by: str = ""
 
 
 class ExpireCertificates(Item, frozen=True, kw_only=True):

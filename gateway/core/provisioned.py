@@ -7,8 +7,11 @@ from gateway.core.rows import CertificateStep
 _EVENTS = (Event.APPLY, Event.APPROVE, Event.ISSUE, Event.BIND, Event.ACTIVATE)
 
 
-def add_lived(book: Book, keyid: str, now: int) -> None:
-    """Applied for, approved, issued, bound and activated at once, by PROVISIONED (JOIN-16)."""
+def add_lived(book: Book, keyid: str, now: int, by: str = "") -> None:
+    """Applied for, approved, issued, bound and activated at once, by PROVISIONED (JOIN-16).
+
+    by: who typed it, as the operating system knows him (`cli:NAME`); kept as the reason of each step.
+    """
     state: Life | None = None
     for number, event in enumerate(_EVENTS, 1):
         came, state = state, TABLE[state, event]
@@ -21,5 +24,6 @@ def add_lived(book: Book, keyid: str, now: int) -> None:
                 to_state=state,
                 at=now,
                 staff=PROVISIONED,
+                reason=by or None,
             )
         )

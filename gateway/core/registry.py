@@ -98,7 +98,7 @@ def _provision(item: AddStation, book: Book, now: int) -> None:
             state_at=now,
         )
     )
-    add_lived(book, item.keyid, now)
+    add_lived(book, item.keyid, now, item.by)
     book.add(
         Binding(
             keyid=item.keyid,

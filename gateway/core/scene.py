@@ -15,6 +15,14 @@ from gateway.core.steps import Read, Work
 
 CLOCK = "clock"
 """Who does what only time does."""
+LAPSES_DAYS = 30
+"""So long what one person has asked for waits for another's word; after that nobody remembers what it was about."""
+_DAY_MS = 86_400_000
+
+
+def lapsed(since: int, now: int) -> bool:
+    """Whether what was asked for at `since` (ms) waits no longer."""
+    return now > since + LAPSES_DAYS * _DAY_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,13 +72,13 @@ def register_staff(items: Sequence[RegisterStaff], env: Env) -> Work[list[Reply]
             replies.append(malformed(f"no such department: {', '.join(sorted(unknown))}", "department"))
         else:
             for one in item.people:
-                _register(book, one, now)
+                _register(book, one, now, item.by)
             replies.append(Kept(count=len(item.people)))
     yield book.write()
     return replies
 
 
-def _register(book: Book, one: FirstStaff, now: int) -> None:
+def _register(book: Book, one: FirstStaff, now: int, by: str) -> None:
     book.add(StaffMember(staff_id=one.staff_id, name=one.name, department=one.department, added_at=now, state_at=now))
     book.add(
         RegisteredCertificate(
@@ -96,4 +96,4 @@ def _register(book: Book, one: FirstStaff, now: int) -> None:
             staff_id=one.staff_id,
         )
     )
-    add_lived(book, one.keyid, now)
+    add_lived(book, one.keyid, now, by)

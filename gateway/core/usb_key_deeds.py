@@ -4,10 +4,11 @@ import re
 
 from msgspec.structs import replace
 
-from certs.core.life import LIVE, Event
+from certs.core.life import Event
 from certs.core.stock import Movement, Stock, after
 from gateway.core.items import Refusal
-from gateway.core.rows import RegisteredCertificate, Station, UsbKey, UsbKeyStep
+from gateway.core.keys_in_hand import certificates_in, find_key, holder_of, live_in
+from gateway.core.rows import StaffMember, Station, UsbKey, UsbKeyStep
 from gateway.core.scene import Scene, conflict, malformed, may_move, missing, move
 from gateway.core.steps import Read, Work
 
@@ -21,10 +22,12 @@ def receive(scene: Scene) -> Work[Refusal | str]:
     serial = scene.deed.subject
     if not _SERIAL.fullmatch(serial):
         return malformed("a serial is 1 to 64 of A-Z a-z 0-9 . : / -", "subject")
-    key = yield from _find(scene)
+    key = yield from find_key(scene, serial)
     to = after(key.state if key else None, Movement.RECEIVE)
     if to is None:
         return conflict(f"USB key {serial} is {key.state if key else 'unknown'}.")
+    for certificate in (yield from live_in(scene, serial)):
+        return conflict(f"Certificate {certificate.keyid} in it is {certificate.state}: revoke it first.")
     yield from _step(scene, Movement.RECEIVE, key.state if key else "", to)
     if key is None:
         scene.book.add(
@@ -45,6 +48,14 @@ def hand_out(scene: Scene) -> Work[Refusal | str]:
         station = scene.book.get(Station, code)
         if station is None or station.state == "CLOSED":
             return conflict(f"There is no open station {code}.")
+    else:
+        scene.book.load((yield Read("staff", [(holder,)])))
+        member = scene.book.get(StaffMember, holder)
+        if member is None or member.state != "ACTIVE":
+            return malformed("the staff id of who takes it; for a station, its institution code besides", "holder")
+    for certificate in (yield from live_in(scene, scene.deed.subject)):
+        if holder_of(certificate) != (code, holder):
+            return conflict(f"Certificate {certificate.keyid} in it is {certificate.state}, of another holder.")
     return (yield from _moved(scene, Movement.HAND_OUT, code, holder))
 
 
@@ -70,10 +81,9 @@ def lose(scene: Scene) -> Work[Refusal | str]:
 
 def destroy(scene: Scene) -> Work[Refusal | str]:
     """It is no more; not while a certificate in it could still come to life."""
-    yield from _find(scene)
-    for certificate in (yield from _certificates(scene)):
-        if certificate.state in LIVE:
-            return conflict(f"Certificate {certificate.keyid} in it is {certificate.state}: revoke it first.")
+    yield from find_key(scene, scene.deed.subject)
+    for certificate in (yield from live_in(scene, scene.deed.subject)):
+        return conflict(f"Certificate {certificate.keyid} in it is {certificate.state}: revoke it first.")
     return (yield from _moved(scene, Movement.DESTROY))
 
 
@@ -81,25 +91,15 @@ def _away(scene: Scene, movement: Movement) -> Work[Refusal | str]:
     moved = yield from _moved(scene, movement)
     if isinstance(moved, Refusal):
         return moved
-    for certificate in (yield from _certificates(scene)):
+    for certificate in (yield from certificates_in(scene, scene.deed.subject)):
         to = may_move(certificate, Event.FREEZE, scene.now)
         if not isinstance(to, Refusal):
             yield from move(scene, certificate, Event.FREEZE, to)
     return moved
 
 
-def _certificates(scene: Scene) -> Work[list[RegisteredCertificate]]:
-    scene.book.load((yield Read("certificates_in_key", [(scene.deed.subject,)])))
-    return [one for one in scene.book.all(RegisteredCertificate) if one.key_serial == scene.deed.subject]
-
-
-def _find(scene: Scene) -> Work[UsbKey | None]:
-    scene.book.load((yield Read("usb_keys_locked", [(scene.deed.subject,)])))
-    return scene.book.get(UsbKey, scene.deed.subject)
-
-
 def _moved(scene: Scene, movement: Movement, code: str = "", holder: str = "") -> Work[Refusal | str]:
-    key = yield from _find(scene)
+    key = yield from find_key(scene, scene.deed.subject)
     if key is None:
         return missing(f"USB key {scene.deed.subject}")
     to = after(key.state, movement)

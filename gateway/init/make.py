@@ -24,7 +24,7 @@ from gateway.core.items import RegisterCertificate, SetPrices
 from gateway.core.items_deeds import FirstStaff, RegisterStaff
 from gateway.init.text import Plan, config_text
 from gateway.ops.desk import Desk, open_desk, reachable
-from gateway.ops.enrol import Applicant, add_item, make_station_files, ms, terminal_text
+from gateway.ops.enrol import Applicant, add_item, make_station_files, ms, operating_user, terminal_text
 from gateway.ops.folders import made_whole
 from gateway.ops.register import need
 from gateway.store.migrations.upgrade import upgrade
@@ -118,7 +118,7 @@ async def _provision(
         issuer = certificates["issuing"].keyid
         # First of all: it is refused where the database is another installation's, and then nothing is in it.
         people = [_person(staff_id, name, certificates[staff_id], issuer) for staff_id, name in people_of(plan).items()]
-        need(await desk.run(RegisterStaff(people=people)))
+        need(await desk.run(RegisterStaff(people=people, by=operating_user())))
         for name in ("reply", "archive"):
             need(await desk.run(_registration(certificates[name], issuer)))
         await _set_prices(desk, env, plan, now)
@@ -128,6 +128,7 @@ async def _provision(
             sorted(env.billers),
             issuer_keyid=issuer,
             trained_until_ms=ms(now + timedelta(days=TRAINED_DAYS)),
+            by=operating_user(),
         )
         need(await desk.run(item))
 

@@ -1,5 +1,7 @@
 """A station's key, certificate and terminal configuration, as files (JOIN-16)."""
 
+import os
+import pwd
 import re
 import secrets
 from dataclasses import dataclass
@@ -86,6 +88,7 @@ def add_item(
     trained_until_ms: int,
     overdraft_limit_fen: int = 0,
     low_balance_fen: int = 0,
+    by: str = "",
 ) -> AddStation:
     """What registers the station with its terminal, operator, training, services and certificate binding."""
     return AddStation(
@@ -106,7 +109,17 @@ def add_item(
         serial=f"{certificate.serial:x}",
         issuer_keyid=issuer_keyid,
         key_serial=certificate.usb_key_serial,
+        by=by,
     )
+
+
+def operating_user() -> str:
+    """Who types: the user of the operating system. Told, not proven; it stands in the steps of what is provisioned."""
+    uid = os.getuid()
+    try:
+        return f"cli:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"cli:uid-{uid}"
 
 
 def ms(moment: datetime) -> int:

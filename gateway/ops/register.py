@@ -37,9 +37,11 @@ async def register(
     trained_days: int,
     overdraft_limit_fen: int = 0,
     low_balance_fen: int = 0,
+    by: str = "",
 ) -> None:
     """Make the shop's files in `folder`, which must not exist, and register the station.
 
+    by: who, as `operating_user` says it.
     Files first: a refusal removes them again. Where the commit's answer is lost (StoreError in doubt) they stay.
     """
     certificate = make_folder(folder, config, applicant, issuing, now)
@@ -51,6 +53,7 @@ async def register(
         trained_until_ms=ms(now + timedelta(days=trained_days)),
         overdraft_limit_fen=overdraft_limit_fen,
         low_balance_fen=low_balance_fen,
+        by=by,
     )
     try:
         need(await desk.run(item))

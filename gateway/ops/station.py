@@ -1,11 +1,11 @@
-"""`bianmin station`: register, deposit, suspend, resume, close, transfer, list, show. Works while `serve` runs."""
+"""`bianmin station`: register, deposit, list, show, and deeds about a station. Works while `serve` runs."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gateway.ops import station_exit
+from gateway.ops import station_exit, station_parts
 from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 DEPOSIT_MAX_FEN = 10**10
@@ -36,10 +36,17 @@ _FIELDS = {
 
 @click.group("station")
 def group() -> None:
-    """Register stations; take deposits; suspend and resume; close, transfer."""
+    """Register stations; take deposits; suspend, resume; operators, terminals; close, transfer."""
 
 
-for one in (station_exit.close, station_exit.transfer):
+for one in (
+    station_parts.suspend,
+    station_parts.resume,
+    station_parts.operator,
+    station_parts.terminal,
+    station_exit.close,
+    station_exit.transfer,
+):
     group.add_command(one)
 
 
@@ -61,7 +68,7 @@ async def add(shared: Shared, code: str, services: tuple[str, ...], config_file:
     """Register a station whole: terminal, operator, training, services, key and certificate (JOIN-16)."""
     from gateway.config import build_env
     from gateway.ops.desk import open_desk
-    from gateway.ops.enrol import Applicant, load_issuing
+    from gateway.ops.enrol import Applicant, load_issuing, operating_user
     from gateway.ops.register import register
 
     applicant = Applicant(
@@ -90,6 +97,7 @@ async def add(shared: Shared, code: str, services: tuple[str, ...], config_file:
             trained_days=given["trained_days"],
             overdraft_limit_fen=limits["overdraft"],
             low_balance_fen=limits["low-balance"],
+            by=operating_user(),
         )
     click.echo(f"station {code} registered; hand {folder} over to the shop, the password by another way")
 
@@ -124,30 +132,6 @@ async def deposit(shared: Shared, code: str, amount: str, config_file: Path, **g
     )
     await _ask(shared, config_file, item)
     click.echo(f"{Fen(fen).to_yuan()} yuan credited to {code}, voucher {given['voucher']}")
-
-
-@group.command("suspend")
-@click.argument("code")
-@click.option("--reason", required=True, help="Told to the shop.")
-@click.option("--by", required=True, help="Who suspends it; kept with the reason.")
-@config_option
-@pass_shared
-@in_loop
-async def suspend(shared: Shared, code: str, reason: str, by: str, config_file: Path) -> None:
-    """Let a station take no new payments; what is open goes on."""
-    await _set_state(shared, config_file, code, "SUSPENDED", reason=reason, by=by)
-
-
-@group.command("resume")
-@click.argument("code")
-@click.option("--reason", default="", help="Kept with the station.")
-@click.option("--by", required=True, help="Who resumes it; kept with the reason.")
-@config_option
-@pass_shared
-@in_loop
-async def resume(shared: Shared, code: str, reason: str, by: str, config_file: Path) -> None:
-    """Let a suspended station take payments again."""
-    await _set_state(shared, config_file, code, "ACTIVE", reason=reason, by=by)
 
 
 @group.command("list")
@@ -213,15 +197,6 @@ def _fen(text: str) -> int:
 def _check_text(name: str, text: str) -> None:
     if not (0 < len(text) <= 64 and text.isprintable() and text == text.strip()):
         raise click.UsageError(f"--{name}: 1 to 64 printable characters")
-
-
-async def _set_state(shared: Shared, config_file: Path, code: str, state: str, *, reason: str, by: str) -> None:
-    from gateway.core.items import SetStation
-
-    _check_text("by", by)
-    told = f"{reason}（经办：{by}）"
-    kept = await _ask(shared, config_file, SetStation(institution_code=code, state=state, reason=told))
-    click.echo(f"station {code} is {state}" + ("" if kept.count else " already"))
 
 
 async def _ask(shared: Shared, config_file: Path, item: Any) -> Any:

@@ -75,6 +75,7 @@ BY_KEYS: Mapping[str, ByKeys] = {
     "usb_keys_locked": ByKeys(row=rows.UsbKey, on=("key_serial",), lock="update"),
     "usb_key_steps_of": ByKeys(row=rows.UsbKeyStep, on=("key_serial",)),
     "staff": ByKeys(row=rows.StaffMember, on=("staff_id",)),
+    "staff_locked": ByKeys(row=rows.StaffMember, on=("staff_id",), lock="update"),
     "approvals": ByKeys(row=rows.Approval, on=("plan_sha256",)),
     "terminals": ByKeys(row=rows.Terminal, on=("institution_code", "terminal_id")),
     "operators": ByKeys(row=rows.Operator, on=("institution_code", "operator_id")),
@@ -203,6 +204,7 @@ SCANNED: Mapping[str, Scanned] = {
     ),
     "seal_last": Scanned(row=rows.Seal, sql="FROM seals t ORDER BY t.day DESC LIMIT 1"),
     "seals_unsigned": Scanned(row=rows.Seal, sql="FROM seals t WHERE t.signature IS NULL ORDER BY t.day"),
+    "staff_all": Scanned(row=rows.StaffMember, sql="FROM staff t ORDER BY t.staff_id"),
     "staff_any": Scanned(row=rows.StaffMember, sql="FROM staff t ORDER BY t.staff_id LIMIT 1"),
     "certificates_ended": Scanned(
         row=rows.RegisteredCertificate,

@@ -64,6 +64,11 @@ def _all_but(row: type[Row], *free: str) -> tuple[str, ...]:
     return tuple(name for name in shape_of(row).names if name not in free)
 
 
+def _fixed(row: type[Row]) -> Guard:
+    """What no item ever changes stays as it was inserted."""
+    return Guard(row, updates=True, columns=_all_but(row, *row.MUTABLE))
+
+
 GUARDS: tuple[Guard, ...] = (
     Guard(rows.Payment, updates=False),
     Guard(rows.Order, updates=False),
@@ -81,24 +86,16 @@ GUARDS: tuple[Guard, ...] = (
     # A key outlives its payment (M3); what it means is set inside its first commit, by updates.
     Guard(rows.Key, updates=False),
     # Whose key it was, who let it in and who approved what, is asked years later.
-    Guard(
-        rows.RegisteredCertificate,
-        updates=True,
-        columns=("keyid", "der", "role", "public_key_sha256", "serial", "issuer_keyid", "renews", "staff_id"),
-    ),
-    Guard(rows.Binding, updates=True, columns=("keyid", "institution_code", "prepared_by", "approved_by")),
-    Guard(rows.CertificateRequest, updates=True, columns=("request_id", "csr", "public_key_sha256", "applied_by")),
+    _fixed(rows.RegisteredCertificate),
+    _fixed(rows.Binding),
+    _fixed(rows.CertificateRequest),
     Guard(rows.CertificateStep, updates=True),
-    Guard(rows.UsbKey, updates=False),
+    _fixed(rows.UsbKey),
     Guard(rows.UsbKeyStep, updates=True),
-    Guard(rows.StaffMember, updates=False),
-    Guard(
-        rows.Approval,
-        updates=True,
-        columns=("plan_sha256", "plan", "prepared_by", "prepared_at", "prepared_keyid", "prepared_record"),
-    ),
+    _fixed(rows.StaffMember),
+    _fixed(rows.Approval),
     Guard(rows.RevocationList, updates=True),
-    Guard(rows.PartnerCertificate, updates=False),
+    _fixed(rows.PartnerCertificate),
 )
 
 

@@ -1,6 +1,7 @@
 """A bureau beside a book: a CA, people of the staff with keys of their own, and short ways to do deeds."""
 
 import base64
+import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from certs.authority.issuing import make_issuing, make_key, make_root
+from certs.authority.profiles import profiles
 from certs.authority.requests import build_csr
 from certs.certificates import Certificate, Role
 from certs.core.certificate_requests import key_digest
@@ -16,6 +18,7 @@ from certs.core.renewals import renewal_text
 from certs.keys import PemSigner
 from certs.pilot import issue
 from contracts.strict_json import canonical
+from gateway.core.env import Env
 from gateway.core.items_deeds import Act, Deed, FirstStaff, RegisterStaff
 
 DEPARTMENT = "电子商务中心"
@@ -69,6 +72,16 @@ class Bureau:
         key = key or make_key()
         at = datetime.fromtimestamp(self.now() / 1000, UTC)
         return issue(self.issuing, role, key.public_key(), operator=operator, now=at, **subject), key
+
+    def known_to(self, env: Env, *issuings: Certificate) -> Env:
+        """The same, with this bureau's CA as the installation's own; issuings: of other periods besides."""
+        return dataclasses.replace(
+            env,
+            root=self.root.certificate,
+            issuings=(self.issuing.certificate, *issuings),
+            profiles=profiles(),
+            pilot=True,
+        )
 
     def first_staff(self) -> RegisterStaff:
         """Clerk and chief, both of the key office."""

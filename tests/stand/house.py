@@ -82,6 +82,11 @@ class House:
         self.engine.close()
         self.engine = self.open_engine()
 
+    def trust(self, bureau: Any) -> None:
+        """The bureau's CA is the installation's own."""
+        self.env = bureau.known_to(self.env)
+        self.reopen()
+
     def retire(self, biller: str) -> None:
         """The biller leaves the configuration; its payments stay."""
         self.env = Env(zone=self.env.zone, manifests={k: v for k, v in self.env.manifests.items() if k != biller})
@@ -113,6 +118,11 @@ class House:
 
     def sql(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         return list(self.engine.connection.execute(sql, params))
+
+    def rewrite(self, table: str, changes: str, *params: object) -> None:
+        """UPDATE what no unit ever changes, past the triggers that keep it."""
+        self.sql(f"DROP TRIGGER IF EXISTS {table}_no_update")
+        self.sql(f"UPDATE {table} SET {changes}", *params)
 
     def advance(self, seconds: float) -> None:
         self.now += int(seconds * 1000)

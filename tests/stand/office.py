@@ -1,12 +1,13 @@
 """A book with a bureau of two people, and the deeds of a certificate's life in short."""
 
+import base64
 from pathlib import Path
 
 from certs.certificates import Role
 from certs.keys import PemSigner
 from gateway.core import items, rows
 from gateway.core.items_deeds import Acted
-from tests.stand.bureau import Asked, Bureau, Person, asked
+from tests.stand.bureau import DEPARTMENT, Asked, Bureau, Person, asked
 from tests.stand.house import House, code
 from tests.stand.house import keyid as keyid_of
 
@@ -17,6 +18,7 @@ class Office:
     def __init__(self, folder: Path) -> None:
         self.house = House(folder, durable=False)
         self.bureau = Bureau(lambda: self.house.now)
+        self.house.trust(self.bureau)
         self.clerk, self.chief = self.bureau.clerk, self.bureau.chief
         self.house.ask(self.bureau.first_staff(), items.Kept)
 
@@ -87,13 +89,30 @@ class Office:
 
     def second_certificate(self, of: Person) -> Person:
         """Another certificate of the same person, come to life in all order."""
+        found = self.staff_bound(of.staff_id, of.signer.certificate.operator)
+        self.do(self.clerk, "certs.activate", found.keyid)
+        return found
+
+    def third(self) -> Person:
+        """One more person of the key office: one of the others may now go."""
+        self.both("staff.add", "s-3", name="赵六", department=DEPARTMENT)
+        found = self.staff_bound("s-3", "赵六")
+        self.do(self.clerk, "certs.activate", found.keyid)
+        return found
+
+    def staff_issued(self, staff_id: str, name: str, serial: str = "") -> Person:
+        """A person's certificate, applied for, approved and issued."""
         one = asked()
-        fields = {"profile": "operator", "staff_id": of.staff_id}
-        application = {k: v for k, v in self.bureau.application(one, "", **fields).items() if k == "csr"} | fields
-        request_id = self.do(self.clerk, "certs.apply", one.public_key_sha256, **application).state
+        fields = {"profile": "operator", "staff_id": staff_id, "csr": base64.b64encode(one.csr).decode()}
+        fields |= {"key_serial": serial} if serial else {}
+        request_id = self.do(self.clerk, "certs.apply", one.public_key_sha256, **fields).state
         self.do(self.chief, "certs.approve", request_id)
-        certificate, _ = self.bureau.certify("李四", key=one.key)
+        certificate, _ = self.bureau.certify(name, key=one.key, usb_key_serial=serial)
         self.do(self.clerk, "certs.issue", request_id, **self.bureau.issued(certificate))
-        self.both("certs.bind", certificate.keyid, key_serial="", staff_id=of.staff_id)
-        self.do(self.clerk, "certs.activate", certificate.keyid)
-        return Person(of.staff_id, PemSigner(certificate, one.key))
+        return Person(staff_id, PemSigner(certificate, one.key))
+
+    def staff_bound(self, staff_id: str, name: str, serial: str = "") -> Person:
+        """The same, bound."""
+        found = self.staff_issued(staff_id, name, serial)
+        self.both("certs.bind", found.keyid, key_serial=serial, staff_id=staff_id)
+        return found

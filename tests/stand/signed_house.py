@@ -44,8 +44,10 @@ class SignedHouse:
         with mock.patch("tests.stand.house.NOON", noon):
             self.house = House(folder, stations=2, durable=False, prices={"effective_from": "2000-01-01"})
         self.bureau = Bureau(lambda: self.house.now)
+        self.house.trust(self.bureau)
         self.house.ask(self.bureau.first_staff(), items.Kept)
         self.issuings: list[Authority] = [self.bureau.issuing]
+        self.lists: dict[str, int] = {}
         certificate, key = self.bureau.certify(
             "张三", Role.STATION, institution_code="46000009", usb_key_serial="PILOT-9"
         )
@@ -56,6 +58,8 @@ class SignedHouse:
     def rotate(self) -> None:
         """The next issuing CA; keys of before stay as they are."""
         self.bureau.issuing = make_issuing(self.bureau.root, at_ms(self.house.now), number=len(self.issuings) + 1)
+        self.house.env = self.bureau.known_to(self.house.env, *(one.certificate for one in self.issuings))
+        self.house.reopen()
         self.issuings.insert(0, self.bureau.issuing)
 
     def do(self, who: Person, action: str, subject: str, **fields: Any) -> Acted:
@@ -74,6 +78,7 @@ class SignedHouse:
             serials=None,
         )  # fmt: skip
         self.house.ask(item, items.Kept)
+        self.lists[item.issuer_keyid] = number
         return made.der
 
     def pay(self, number: int) -> rows.Payment:
@@ -104,9 +109,10 @@ class SignedHouse:
         return payment
 
     def close_day(self) -> None:
-        """Seal what is there, begin the next day, sign the first."""
+        """Seal what is there, begin the next day, publish its list, sign the first."""
         self.house.seal()
         self.house.advance(86_400)
+        self.publish(self.lists.get(self.issuings[0].certificate.keyid, 0) + 1)
         sealed = self.house.seal()
         archive, key = self.bureau.certify("archive", Role.ARCHIVE)
         values = registered(archive)

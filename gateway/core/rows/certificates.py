@@ -153,8 +153,8 @@ class StaffMember(Row, frozen=True, kw_only=True):
 
     TABLE: ClassVar[str] = "staff"
     KEY: ClassVar[tuple[str, ...]] = ("staff_id",)
-    MUTABLE: ClassVar[tuple[str, ...]] = ("name", "department", "state", "state_at")
-    GUARD: ClassVar[tuple[str, ...]] = ("state", "department")
+    MUTABLE: ClassVar[tuple[str, ...]] = ("state", "state_at")
+    GUARD: ClassVar[tuple[str, ...]] = ("state",)
     staff_id: str
     name: str
     department: str

@@ -1,20 +1,24 @@
 """Certificates, USB keys, approvals: each state ends its steps, each step is a signed deed, of two people (M12)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from certs.core import stock
-from certs.core.life import BOUND, PROVISIONED, Event, after
+from certs.core.life import BOUND, PROVISIONED, Event, Life, after
 from gateway.core.actions import APPROVE, REJECT
 from gateway.core.rows import (
     Approval,
     Binding,
     CertificateRequest,
     CertificateStep,
+    PartnerCertificate,
     RegisteredCertificate,
+    StaffMember,
     UsbKey,
     UsbKeyStep,
 )
 from gateway.core.scene import CLOCK
+from gateway.ops.audit import rebuilt
 from gateway.ops.audit.about import About
 from gateway.ops.audit.deeds import Done, read_deeds
 from gateway.ops.audit.report import Checked, Findings
@@ -36,7 +40,7 @@ _Step = CertificateStep | UsbKeyStep
 
 
 async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
-    """certificate-steps, two-people, deeds-signed."""
+    """certificate-steps, two-people, deeds-signed, rebuilt."""
     certificates = {row.keyid: row for row in await all_rows(snapshot, RegisteredCertificate)}
     requests = {row.request_id: row for row in await all_rows(snapshot, CertificateRequest)}
     keys = {row.key_serial: row for row in await all_rows(snapshot, UsbKey)}
@@ -60,11 +64,43 @@ async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
             people.take(row.keyid, judge_binding(row, bindings.get(row.keyid, []), lived))
     for request in requests.values():
         people.take(request.request_id, _judge_request(request, lived.get(request.request_id, [])))
+    if made := _provisioned(lived.values()):
+        people.warn(f"provisioned whole, with nobody's signature (JOIN-16): {made}")
     for plan in plans.values():
         signed.take(plan.plan_sha256, judge_plan(plan, deeds))
     for step in (step for found in (*lived.values(), *moved.values()) for step in found):
         signed.take(f"{_subject(step)} step {step.number}", judge_deed(step, deeds, plans))
-    return [found.checked() for found in (steps, people, signed)]
+    books = rebuilt.Books(
+        certificates=certificates,
+        requests=requests,
+        bindings=bindings,
+        staff={row.staff_id: row for row in await all_rows(snapshot, StaffMember)},
+        partners=await all_rows(snapshot, PartnerCertificate),
+        keys=keys,
+        plans=plans,
+        lived=lived,  # type: ignore[arg-type]  # each of its own kind
+        moved=moved,  # type: ignore[arg-type]
+        deeds=deeds,
+        may={} if about.env is None else {name: rights.may for name, rights in about.env.rights.items()},
+    )
+    return [*(found.checked() for found in (steps, people, signed)), _rebuilt(books)]
+
+
+def _rebuilt(books: rebuilt.Books) -> Checked:
+    found = Findings("rebuilt")
+    for row in books.certificates.values():
+        found.take(row.keyid, rebuilt.judge_certificate(row, books))
+    for member in books.staff.values():
+        found.take(member.staff_id, rebuilt.judge_staff(member, books))
+    for one in (one for bound in books.bindings.values() for one in bound):
+        found.take(one.keyid, rebuilt.judge_bound(one, books))
+    for request in books.requests.values():
+        found.take(request.request_id, rebuilt.judge_request(request, books))
+    for key in books.keys.values():
+        found.take(key.key_serial, rebuilt.judge_key(key, books))
+    for partner in books.partners:
+        found.take(f"{partner.biller} {partner.keyid}", rebuilt.judge_partner(partner, books))
+    return found.checked()
 
 
 def _subject(step: _Step) -> str:
@@ -108,14 +144,21 @@ def _leads_to(step: _Step) -> str | None:
         return None
 
 
+def _provisioned(lives: Iterable[Sequence[_Step]]) -> str:
+    """How many certificates were made by `init` or `station add`, and by whom as the machine knew him."""
+    makers = Counter(steps[0].reason or "unknown" for steps in lives if steps and steps[0].staff == PROVISIONED)
+    return ", ".join(f"{number} by {who}" for who, number in sorted(makers.items()))
+
+
 def judge_binding(
     row: RegisteredCertificate, bindings: Sequence[Binding], steps: Mapping[str, Sequence[_Step]]
 ) -> Iterator[str]:
     """A certificate that is bound has one binding in force, prepared and approved by two people; any other has none."""
     in_force = [one for one in bindings if one.unbound_at is None]
-    if len(in_force) != (row.state in BOUND):
-        yield f"it is {row.state} with {len(in_force)} bindings in force"
     bound = {step.staff for step in steps.get(row.keyid, ()) if step.event == Event.BIND}
+    # What was frozen before it was ever bound has none.
+    if len(in_force) != (row.state in BOUND and (bool(bound) or row.state != Life.FROZEN)):
+        yield f"it is {row.state} with {len(in_force)} bindings in force"
     for one in bindings:
         if one.prepared_by == one.approved_by != PROVISIONED:
             yield f"{one.approved_by} prepared and approved its binding"

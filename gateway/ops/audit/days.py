@@ -7,6 +7,7 @@ the CA's files instead of to the book, and can verify every signature once more.
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from certs.core import seals
 from certs.core.certificates import Certificate, Role
@@ -14,18 +15,27 @@ from certs.core.chains import judge_among
 from certs.core.headers import content_digest
 from certs.core.signatures import holds
 from gateway.core.env import rfc3339
+from gateway.core.held import SEALER
 from gateway.core.rows import Seal
 from gateway.ops.audit.report import Checked, Findings, Report, make_report
 from gateway.ops.audit.sealed import Sealed, judge_seal
 from gateway.ops.audit.streams import SLICE, all_rows, records
-from gateway.ops.evidence.standing import Standings
+from gateway.ops.evidence.standing import KEPT, Standings
 from gateway.store.port import Snapshot
 
 _DAYS = "SELECT DISTINCT day FROM records WHERE day >= :first AND day <= :last ORDER BY day"
+_NEWEST = "SELECT MAX(day) FROM records WHERE day IS NOT NULL HAVING MAX(day) IS NOT NULL"
 _OF_DAY = (
-    "SELECT record_id, kind, received_at, keyid, base, signature, body, leaf, position, chain FROM records"
-    " WHERE day = :day ORDER BY position, record_id"
+    "SELECT record_id, kind, received_at, keyid, base, signature, body, leaf, position, chain, gateway_serial"
+    " FROM records WHERE day = :day ORDER BY position, record_id"
 )
+_UNSEALED = (
+    "SELECT record_id, kind, received_at, keyid, base, signature, body, leaf FROM records WHERE day IS NULL"
+    " ORDER BY received_at"
+)
+_TREE = "SELECT memo FROM leases WHERE name = :name"
+_ACCEPTED = "SELECT gateway_serial FROM payments WHERE gateway_serial = :serial AND accepted_at = :at"
+_ENDED = frozenset({"FROZEN", "REVOKED", "REPLACED"})
 _ROLES = {"request": Role.STATION, "deed": Role.OPERATOR}
 
 
@@ -53,10 +63,14 @@ class _Days:
         self.snapshot, self.trust, self.signatures = snapshot, trust, signatures
         self.standings = Standings(snapshot, trust.issuings)
         self.found = {name: Findings(name) for name in ("records", "chain", "days", "signatures")}
+        self.steps: dict[str, list[tuple[int, str]]] = {}
+        self.refused = 0
         self.end = seals.GENESIS
         self.previous = seals.GENESIS
 
     def checked(self) -> list[Checked]:
+        if self.refused:
+            self.found["signatures"].warn(f"{self.refused} requests are by keys that were frozen or had ended: refused")
         names = [name for name in self.found if name != "signatures" or self.signatures]
         return [self.found[name].checked() for name in names]
 
@@ -67,18 +81,8 @@ class _Days:
         # Plain tuples, and nothing called that need not be: this is done for every record of six years.
         async for part in self.snapshot.rows(_OF_DAY, {"day": day}, SLICE):
             for values in part:
-                record_id, kind, received_at, keyid, base, signature, body, leaf, at, link = values
-                record = seals.Record(
-                    record_id=record_id,
-                    kind=kind,
-                    received_at=rfc3339(received_at),
-                    base=base,
-                    signature=signature,
-                    body=body,
-                    keyid=keyid or "",
-                )
-                if seals.leaf(record) != leaf:
-                    kept.add(record_id, "altered: its leaf is not the hash of what is kept")
+                record_id, kind, received_at, keyid, base, signature, body, leaf, at, link, serial = values
+                record = self._whole((record_id, kind, received_at, keyid, base, signature, body, leaf))
                 if at != place + 1:
                     links.add(record_id, _displaced(day, before, place, at))
                 if link != seals.chain(self.end, leaf):
@@ -87,14 +91,75 @@ class _Days:
                         record_id, f"its link does not follow {after}: altered, moved, or something removed or put in"
                     )
                 if self.signatures and kind in _ROLES:
-                    signed.take(record_id, [one async for one in self._signature(record, received_at)])
+                    signed.take(record_id, [one async for one in self._signature(record, received_at, serial)])
                 tree.add(leaf)
                 self.end, place, before = link, at, record_id
             kept.rows += len(part)
             links.rows += len(part)
         return Sealed(day, tree.count, tree.root(), self.end)
 
-    async def _signature(self, record: seals.Record, received_at: int) -> AsyncIterator[str]:
+    def _whole(self, values: tuple[Any, ...]) -> seals.Record:
+        record_id, kind, at, keyid, base, signature, body, leaf = values
+        record = seals.Record(
+            record_id=record_id,
+            kind=kind,
+            received_at=rfc3339(at),
+            base=base,
+            signature=signature,
+            body=body,
+            keyid=keyid or "",
+        )
+        if seals.leaf(record) != leaf:
+            self.found["records"].add(record_id, "altered: its leaf is not the hash of what is kept")
+        return record
+
+    async def unsealed(self) -> None:
+        """Records that have no place yet: whole in themselves, and nothing tells whether one of them is gone."""
+        count = 0
+        async for values in records(self.snapshot, _UNSEALED):
+            self._whole(values)
+            count += 1
+        self.found["records"].rows += count
+        if count:
+            self.found["records"].warn(f"{count} are not sealed yet: were one of them gone, nothing here would tell")
+
+    async def open(self, day: str, sealed: Sealed | None) -> None:
+        """The open day against the tree that the sealer carries from record to record; day "": none is open."""
+        found = self.found["days"]
+        memos: list[bytes | None] = [memo async for (memo,) in records(self.snapshot, _TREE, {"name": SEALER})]
+        found.rows += len(memos)
+        memo = memos[0] if memos else None
+        try:
+            tree = seals.Frontier.read(memo) if memo else seals.Frontier()
+        except ValueError as wrong:
+            found.add(day or "the open day", f"the sealer's tree cannot be read: {wrong}")
+            return
+        count = sealed.count if sealed is not None else 0
+        if tree.count > count:
+            found.add(day or "the open day", f"removed: the sealer has sealed {tree.count}, {count} records are left")
+        elif tree.count < count or (sealed is not None and tree.root() != sealed.root):
+            found.add(day, f"it is not what the sealer has sealed: {count} records, {tree.count} in its tree")
+
+    async def _ended(self, record: seals.Record, received_at: int, serial: str | None) -> str:
+        """Why a key may not have signed this: frozen or ended before. A request that was refused for it is kept too."""
+        if record.keyid not in self.steps:
+            if len(self.steps) >= KEPT:
+                self.steps.clear()
+            self.steps[record.keyid] = [(one.at, one.to_state) for one in await self.standings.steps(record.keyid)]
+        state = ""
+        for at, to_state in self.steps[record.keyid]:
+            if at < received_at:
+                state = to_state
+        if state not in _ENDED:
+            return ""
+        if record.kind == "request":
+            accepted = [row async for row in records(self.snapshot, _ACCEPTED, {"serial": serial, "at": received_at})]
+            if not accepted:
+                self.refused += 1
+                return ""
+        return f"its key {record.keyid} was {state} then"
+
+    async def _signature(self, record: seals.Record, received_at: int, serial: str | None) -> AsyncIterator[str]:
         """The signature a record carries, once more: whose key, that it could speak at that moment, and over what."""
         role, keyid = _ROLES[record.kind], record.keyid
         signer = await self.standings.signer(keyid)
@@ -109,6 +174,8 @@ class _Days:
             yield wrong
         elif not holds(certificate, certificate.alg, record.base, record.signature):
             yield "its signature does not hold"
+        elif ended := await self._ended(record, received_at, serial):
+            yield ended
 
     async def close(self, day: str, sealed: Sealed | None, row: Seal | None) -> None:
         """A day's seal against its records, the day before and the archive's key."""
@@ -135,11 +202,6 @@ class _Days:
         self.previous, self.end = seals.statement_hash(row.statement), row.chain_end
 
 
-def _unlinked(day: str, before: str) -> str:
-    after = f"after {before}" if before else f"at the beginning of {day}"
-    return f"its link does not follow {after}: altered, moved, or something there was removed or put in"
-
-
 def _displaced(day: str, before: str, place: int, at: int) -> str:
     after = f"after {before}" if before else f"at the beginning of {day}"
     if at > place + 1:
@@ -164,13 +226,18 @@ async def verify_days(snapshot: Snapshot, span: Span, trust: Trust) -> Report:
         state.previous, state.end = seals.statement_hash(rows[earlier].statement), rows[earlier].chain_end
     within = {day for day in rows if span.first <= day <= span.last}
     days = {day async for (day,) in records(snapshot, _DAYS, {"first": span.first, "last": span.last})}
-    newest = max((*rows, *days), default="")
+    newest = max((*rows, *[day async for (day,) in records(snapshot, _NEWEST)]), default="")
     for day in sorted(within | days):
         sealed = await state.walk(day) if day in days else None
         if day in rows or day < newest:
             await state.close(day, sealed, rows.get(day))
         else:
+            await state.open(day, sealed)
             state.found["days"].warn(f"{day} is not closed yet: its records are chained, nothing signed")
+    if span.last >= newest:
+        if newest in rows or not newest:
+            await state.open("", None)
+        await state.unsealed()
     if not within | days:
         state.found["days"].warn(f"nothing was sealed from {span.first} to {span.last}")
     return make_report(state.checked())

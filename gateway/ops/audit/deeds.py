@@ -1,7 +1,7 @@
 """Reading the signed deeds of the staff: is each one whole, by whom it is said to be, and what it says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from certs.core.certificates import CertificateError, parse_certificate
@@ -17,6 +17,9 @@ _NAMED = (
     " UNION SELECT record_id FROM usb_key_steps WHERE record_id IS NOT NULL"
     " UNION SELECT prepared_record FROM approvals"
     " UNION SELECT decided_record FROM approvals WHERE decided_record IS NOT NULL"
+    # Some deeds leave no step: a person's leaving, the end of a partner's certificate.
+    " UNION SELECT record_id FROM records WHERE kind = 'deed'"
+    " UNION SELECT record_id FROM archive_records WHERE kind = 'deed'"
 )
 # Deeds leave the book with the records of their month; what they did stays.
 _DEEDS = (
@@ -37,10 +40,11 @@ class Done:
     digest: str = ""
     keyid: str = ""
     signature: bytes = b""
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 async def read_deeds(snapshot: Snapshot, certificates: Mapping[str, RegisteredCertificate]) -> Mapping[str, Done]:
-    """Every deed that a step or an approval names, by its record id."""
+    """Every deed that was kept, done or refused, and every one that a step or an approval names, by its record id."""
     found: dict[str, Done] = {}
     async for record_id, kind, base, signature, keyid in records(snapshot, _DEEDS):
         found[record_id] = judge(kind, base, signature, certificates.get(keyid))
@@ -69,4 +73,5 @@ def judge(kind: str | None, base: bytes, signature: bytes, row: RegisteredCertif
         digest=sha256(base).hexdigest(),
         keyid=row.keyid,
         signature=signature,
+        fields=deed.fields,
     )

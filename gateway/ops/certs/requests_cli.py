@@ -63,16 +63,38 @@ async def apply(shared: Shared, csr: Path, config_file: Path, **given: Any) -> N
 @click.argument("keyid")
 @click.argument("csr", type=_FILE)
 @click.option("--old-signature", required=True, type=_FILE, help="What the old key signed: bianmin terminal renewal.")
-@place
+@click.option("--key-serial", default="", help="Of the USB key that holds the new key. Default: the old one's.")
 @acting
 @config_option
 @pass_shared
 @in_loop
 async def renew(shared: Shared, keyid: str, csr: Path, old_signature: Path, config_file: Path, **given: Any) -> None:
     """Apply for the certificate that takes the place of KEYID: same terminal, new key, asked for by the old one."""
-    fields = place_fields(given)
+    fields = await _place_of(shared, config_file, keyid)
+    fields["key_serial"] = given.pop("key_serial") or fields["key_serial"]
     fields |= {"renews": keyid, "renewal_signature": base64.b64encode(_bytes(old_signature)).decode()}
     await _apply(shared, config_file, csr, fields, given)
+
+
+async def _place_of(shared: Shared, config_file: Path, keyid: str) -> dict[str, str]:
+    """The place of a certificate as its binding has it; a person's, himself. Raises NotSo where it has none."""
+    from gateway.config import build_env
+    from gateway.core.rows import Binding, RegisteredCertificate
+    from gateway.ops.certs.book import rows_of
+    from gateway.ops.desk import open_desk
+
+    config = shared.load(config_file)
+    async with open_desk(config, build_env(config, shared.adapters)) as desk:
+        found = await rows_of(desk, RegisteredCertificate, "keyid = :keyid", {"keyid": keyid})
+        bound = await rows_of(desk, Binding, "keyid = :keyid AND unbound_at IS NULL", {"keyid": keyid})
+    if not found:
+        raise NotSo(f"there is no certificate {keyid}")
+    place = {"institution_code": "", "terminal_id": "", "operator_id": "", "staff_id": found[0].staff_id or ""}
+    if not place["staff_id"]:
+        if not bound:
+            raise NotSo(f"certificate {keyid} is {found[0].state} and bound to no place: apply for a new one")
+        place |= {name: getattr(bound[0], name) for name in ("institution_code", "terminal_id", "operator_id")}
+    return place | {"key_serial": found[0].key_serial}
 
 
 async def _apply(shared: Shared, config_file: Path, csr: Path, fields: dict[str, str], who: dict[str, Any]) -> None:
@@ -145,8 +167,8 @@ async def issue(shared: Shared, request_id: str, config_file: Path, out: Path | 
     async with open_desk(config, build_env(config, shared.adapters)) as desk:
         request = await find_request(desk, request_id)
         leaf = _read(given["made"]) if given["made"] else await _issue(shared, config, desk, request, given)
-        issuer = _issuer(shared, config, leaf)
-        fields = {"certificate": base64.b64encode(leaf.der).decode(), "issuer_keyid": issuer.keyid}
+        # Whether it stands under our CA is judged by the book, as everything is.
+        fields = {"certificate": base64.b64encode(leaf.der).decode()}
         with signer_of(shared, config, given) as signer:
             await do_signed(desk, signer, make_deed(shared, given, "certs.issue", request_id, **fields))
     if out is not None:
@@ -223,16 +245,3 @@ def _authority(shared: Shared, config: "Config", given: dict[str, Any]) -> "Iter
     secrets = Secrets({"issuing": given["issuing_password_file"]}, fds)
     with opened_authority(found, period.name, period.certificate, secrets) as authority:
         yield authority
-
-
-def _issuer(shared: Shared, config: "Config", leaf: "Certificate") -> "Certificate":
-    """The CA of this installation that it stands under; one of any other CA is not registered."""
-    from certs.core.chains import issuer_of, judge_among
-    from certs.keys import load_certificate, load_certificates
-
-    issuings, root = load_certificates(config.keys.issuing_cert_file), load_certificate(config.keys.root_cert_file)
-    slug = judge_among(leaf, issuings, root, shared.clock.now())
-    issuer = issuer_of(leaf, issuings)
-    if slug is not None or issuer is None:
-        raise NotSo(f"refused ({slug}): it does not stand under the issuing CAs of {config.keys.issuing_cert_file}")
-    return issuer

@@ -1,4 +1,4 @@
-"""`bianmin evidence SERIAL`, `bianmin evidence --day DAY`."""
+"""`bianmin evidence SERIAL`, `bianmin evidence --day DAY`, `bianmin evidence --compare`."""
 
 import re
 from pathlib import Path
@@ -19,13 +19,14 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 @click.argument("serial", required=False)
 @click.option("--day", help="Of a whole day, YYYY-MM-DD, instead of one payment: every record that was sealed on it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make; default evidence-SERIAL or -DAY.")
+@click.option("--compare", is_flag=True, help="Instead: what a stranger compares by another way, in two lines.")
 @config_option
 @json_option
 @pass_shared
 @in_loop
 async def command(shared: Shared, serial: str | None, config_file: Path, as_json: bool, **given: Any) -> None:
     """Write everything that proves one payment, or one day, as files, with verify.sh that needs only openssl and a
-    shell.
+    shell. With --compare: the root's fingerprint and the SHA-256 of verify.sh, to be told by telephone or on paper.
 
     verify.sh exits with 0 where every record is proven, 3 where nothing is wrong but the day of a record is not signed
     yet, 1 where something is not what it says it is.
@@ -36,6 +37,11 @@ async def command(shared: Shared, serial: str | None, config_file: Path, as_json
     from gateway.ops.whole import WholeBook
 
     day, out = given["day"], given["out"]
+    if given["compare"]:
+        if serial is not None or day is not None or out is not None:
+            raise click.UsageError("--compare stands alone")
+        _compare(shared.load(config_file), as_json=as_json)
+        return
     if (serial is None) == (day is None):
         raise click.UsageError("one payment's serial, or --day")
     if serial is not None and not is_serial(serial):
@@ -58,6 +64,18 @@ async def command(shared: Shared, serial: str | None, config_file: Path, as_json
     else:
         sealed = found["under_a_signed_day"]
         click.echo(f"{folder}: {found['records']} records, {sealed} under a signed day; run {folder}/verify.sh")
+
+
+def _compare(config: "Config", *, as_json: bool) -> None:
+    from certs.keys import load_certificate
+    from gateway.ops.evidence.files import script_sha256
+
+    root = load_certificate(config.keys.root_cert_file).keyid.upper()
+    told = {"root": ":".join(root[at : at + 2] for at in range(0, len(root), 2)), "verify_sh_sha256": script_sha256()}
+    if as_json:
+        echo_json(told)
+    else:
+        click.echo(f"root {told['root']}\nverify.sh {told['verify_sh_sha256']}")
 
 
 async def _day(book: "Snapshot", config: "Config", day: str, folder: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The files of an evidence folder, one kind at a time; verify.sh reads them back.
 
+contents         what the folder is, `payment SERIAL` or `whole day DAY`, and how many records it has
 records/ID/      the seven fields of a record, its leaf, its place in its day, `crl`: the list in force when it came
-days/DAY/        the day's statement, signature, keyid, signed_at, crl; `whole`: every record of the day is here
+days/DAY/        the day's statement, signature, keyid, signed_at, crl
 certificates/    who signed. crls/: the lists named above. status/: each signer's life in the bureau's own book
 """
 
@@ -34,6 +35,7 @@ class Folder:
     def __init__(self, folder: Path, standings: Standings) -> None:
         self.folder, self._standings = folder, standings
         self._met: set[str] = set()
+        self._records = 0
 
     def trust(self, root: Path, issuing: Path) -> None:
         """The CA as of now; a stranger compares the root's fingerprint."""
@@ -42,10 +44,12 @@ class Folder:
         (self.folder / "root.cert.pem").write_bytes(root.read_bytes())
         (self.folder / "issuing.cert.pem").write_bytes(issuing.read_bytes())
 
-    async def record(self, record: Record, seal: Seal | None, path: Path_) -> None:
-        """One record; seal: of its day, once that is closed. path: from its leaf to the day's root."""
+    async def record(self, record: Record, seal: Seal | None, path: Path_ | None = None) -> None:
+        """One record; seal: of its day, once that is closed. path: from its leaf to the day's root; None in the folder
+        of a whole day, whose leaves give the root."""
         folder = self.folder / "records" / record.record_id
         folder.mkdir()
+        self._records += 1
         values = {
             "record_id": record.record_id.encode(),
             "kind": record.kind.encode(),
@@ -64,18 +68,18 @@ class Folder:
             return
         (folder / "day").write_text(record.day + "\n", encoding="ascii")
         (folder / "index").write_text(f"{record.position - 1}\n", encoding="ascii")
+        if path is None:
+            return
         lines = [f"{'L' if side is Side.LEFT else 'R'} {sibling.hex()}\n" for side, sibling in path]
         (folder / "path").write_text("".join(lines), encoding="ascii")
 
-    async def day(self, seal: Seal, *, whole: bool = False) -> None:
-        """A closed day, with its signature where it has one. whole: all of its records are in this folder."""
+    async def day(self, seal: Seal) -> None:
+        """A closed day, with its signature where it has one."""
         folder = self.folder / "days" / seal.day
         if folder.exists():
             return
         folder.mkdir()
         (folder / "statement").write_bytes(seal.statement)
-        if whole:
-            (folder / "whole").write_text(f"{seal.count}\n", encoding="ascii")
         if seal.signature is not None and seal.keyid is not None and seal.signed_at is not None:
             (folder / "signature").write_bytes(seal.signature)
             (folder / "keyid").write_text(seal.keyid + "\n", encoding="ascii")
@@ -108,8 +112,9 @@ class Folder:
         pem = certificate.parsed.public_bytes(Encoding.PEM)
         (self.folder / "certificates" / f"{keyid}.pem").write_bytes(pem)
 
-    def finish(self) -> None:
-        """What verifies it, what explains it, and the sums of everything."""
+    def finish(self, what: str) -> None:
+        """What it is, what verifies it, what explains it, and the sums of everything."""
+        (self.folder / "contents").write_text(f"{what}\nrecords {self._records}\n", encoding="ascii")
         for name, mode in (("verify.sh", 0o755), ("VERIFY.md", 0o644)):
             file = self.folder / name
             file.write_bytes(files("gateway.ops.evidence").joinpath(name).read_bytes())
@@ -119,6 +124,11 @@ class Folder:
             for file, name in _walk(self.folder, ""):
                 if file != sums:
                     out.write(f"{_sha256(file)}  {name}\n")
+
+
+def script_sha256() -> str:
+    """SHA-256 of the verify.sh that goes into every folder, hex: what a stranger compares his with."""
+    return hashlib.sha256(files("gateway.ops.evidence").joinpath("verify.sh").read_bytes()).hexdigest()
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[Path, str]]:

@@ -26,4 +26,4 @@ async def write_bundle(snapshot: Snapshot, bundle: Bundle, folder: Path, *, root
             await out.record(place.record, place.seal, place.path)
             if place.seal is not None:
                 await out.day(place.seal)
-        out.finish()
+        out.finish(f"payment {bundle.payment.gateway_serial}")

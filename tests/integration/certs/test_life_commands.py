@@ -13,6 +13,7 @@ from certs.keys import load_certificates
 from certs.pilot import make_key
 from gateway.config import build_env, find_adapters, load_config
 from gateway.ops.audit import audit_sqlite
+from gateway.ops.enrol import operating_user
 from tests.integration.certs.desk import Desk, say
 
 CODE = "33078200017"
@@ -38,7 +39,7 @@ PLACE = ("--station", CODE, "--terminal", "T1", "--operator", "0001", "--key-ser
 
 def enrolled(desk: Desk, request: Path, *apply: str) -> str:
     """From the request to the active certificate; its keyid."""
-    applied = desk.done(1, "certs", *(apply or ("apply", str(request))), *PLACE)
+    applied = desk.done(1, "certs", *(apply or ("apply", str(request), *PLACE)))
     request_id = applied.split()[1].rstrip(";")
     assert desk.do(1, "certs", "approve", request_id)[0] == 1
     desk.done(2, "certs", "approve", request_id)
@@ -99,6 +100,48 @@ def test_staff_and_what_they_may(desk: Desk) -> None:
     assert (code, "no such department" in err) == (1, True)
 
 
+def test_operators_and_terminals_of_a_station(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    desk.both("station", "operator", "add", CODE, "0002", "--name", "孙八")
+    desk.both("station", "terminal", "add", CODE, "T2")
+    shown = desk.read("station", "show", CODE)
+    assert [(one["operator_id"], one["state"]) for one in shown["operators"]][1:] == [("0002", "ACTIVE")]
+    assert [(one["terminal_id"], one["state"]) for one in shown["terminals"]] == [("T1", "ACTIVE"), ("T2", "ACTIVE")]
+    desk.both("station", "operator", "close", CODE, "0002")
+    desk.both("station", "terminal", "close", CODE, "T2")
+    code, _, err = desk.do(1, "station", "terminal", "close", CODE, "T1")
+    assert (code, "revoke it first" in err) == (1, True)
+    assert "is SUSPENDED" in desk.done(2, "station", "suspend", CODE)
+    assert desk.read("station", "show", CODE)["reason"] == "按规定办理（经办：staff-2）"
+
+
+def test_what_was_provisioned_says_who_typed_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    assert (
+        say(["station", "add", "33078200018", "--name", "二站", "--operator-name", "李四", "--config", desk.config])[0]
+        == 0
+    )
+    with sqlite3.connect(desk.folder / "var" / "bianmin.db") as book:
+        found = book.execute(
+            "SELECT c.role, s.staff, s.reason FROM certificate_steps s JOIN certificates c ON c.keyid = s.subject"
+            " WHERE c.role IN ('station', 'operator')"
+        ).fetchall()
+    book.close()
+    assert len(found) == 4 * 5
+    assert {(staff, reason) for _, staff, reason in found} == {("init", operating_user())}
+    assert operating_user().startswith("cli:")
+    code, out, _ = say(["audit", "--config", desk.config])
+    assert code == 0
+    made = f"note: provisioned whole, with nobody's signature (JOIN-16): 4 by {operating_user()}"
+    assert made in out.replace("2 by unknown, ", "").replace(", 2 by unknown", "")
+
+
+def test_one_person_only_prepares_that_the_other_leaves(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "site")
+    assert "another person approves it" in desk.done(1, "certs", "staff", "leave", "staff-2")
+    assert {one["state"] for one in desk.read("certs", "staff", "list")} == {"ACTIVE"}
+
+
 def test_who_acts_must_be_proven(desk: Desk, tmp_path: Path) -> None:
     keyid = desk.read("certs", "list")[0]["keyid"]
     freeze = ["certs", "freeze", keyid, "--reason", "x", "--config", desk.config]
@@ -118,6 +161,7 @@ def test_expiring(desk: Desk) -> None:
     code, out, _ = say(["certs", "expiring", "--config", desk.config])
     assert (code, out) == (0, "")
     with sqlite3.connect(desk.folder / "var" / "bianmin.db") as book:
+        book.execute("DROP TRIGGER certificates_no_update")
         for days, staff_id in ((59, "staff-1"), (6, "staff-2")):
             ends = int(time.time() * 1000) + days * 86_400_000 + 60_000
             book.execute("UPDATE certificates SET not_after = ? WHERE staff_id = ?", (ends, staff_id))

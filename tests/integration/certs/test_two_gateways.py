@@ -1,6 +1,7 @@
 """Deeds on PostgreSQL, done through two gateways at once: one wins, the other is told why."""
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -13,9 +14,9 @@ from gateway.core import items
 from gateway.core.items_deeds import Act, Acted, ExpireCertificates
 from gateway.core.views import ViewAccount
 from gateway.store.migrations import upgrade
-from tests.stand.bureau import Asked, Bureau, Person, asked
+from tests.stand.bureau import DEPARTMENT, Asked, Bureau, Person, asked
 from tests.stand.house import code, keyid
-from tests.stand.stores import TwinStores
+from tests.stand.stores import Asker, TwinStores
 
 pytestmark = pytest.mark.postgres
 ROUNDS = 8
@@ -24,9 +25,9 @@ ROUNDS = 8
 class Offices:
     """Clerk and chief, each at a gateway of his own."""
 
-    def __init__(self, stores: TwinStores) -> None:
-        self.stores = stores
+    def __init__(self, dsn: str) -> None:
         self.bureau = Bureau(lambda: int(time.time() * 1000))
+        self.stores = TwinStores(dsn, self.bureau.known_to(Asker().env))
         self.clerk, self.chief = self.bureau.clerk, self.bureau.chief
 
     async def do(self, who: Person, action: str, subject: str, **fields: str) -> Any:
@@ -57,6 +58,21 @@ class Offices:
         await self.done(self.chief, "ops.approve", str(plan.waits))
         return signer
 
+    async def third(self) -> Person:
+        """One more person of the key office, with a certificate in force."""
+        plan = await self.done(self.clerk, "staff.add", "s-3", name="赵六", department=DEPARTMENT)
+        await self.done(self.chief, "ops.approve", str(plan.waits))
+        one = asked()
+        fields = {"profile": "operator", "staff_id": "s-3", "csr": base64.b64encode(one.csr).decode()}
+        applied = await self.done(self.clerk, "certs.apply", one.public_key_sha256, **fields)
+        await self.done(self.chief, "certs.approve", applied.state)
+        certificate, _ = self.bureau.certify("赵六", key=one.key)
+        await self.done(self.clerk, "certs.issue", applied.state, **self.bureau.issued(certificate))
+        plan = await self.done(self.clerk, "certs.bind", certificate.keyid, staff_id="s-3")
+        await self.done(self.chief, "ops.approve", str(plan.waits))
+        await self.done(self.clerk, "certs.activate", certificate.keyid)
+        return Person("s-3", PemSigner(certificate, one.key))
+
     def place(self, serial: str = "PILOT-1") -> dict[str, str]:
         return {"institution_code": code(1), "terminal_id": "T1", "operator_id": "1", "key_serial": serial}
 
@@ -64,12 +80,12 @@ class Offices:
 @pytest.fixture
 async def offices(postgres_dsn: str) -> AsyncIterator[Offices]:
     await asyncio.to_thread(upgrade, postgres_dsn)
-    stores = TwinStores(postgres_dsn)
+    found = Offices(postgres_dsn)
+    stores = found.stores
     await stores.one.open()
     await stores.two.open()
     try:
         await stores.found()
-        found = Offices(stores)
         assert isinstance(await stores.one.run(found.bureau.first_staff()), items.Kept)
         yield found
     finally:
@@ -146,6 +162,35 @@ async def test_two_come_to_life_at_one_place_at_once(offices: Offices) -> None:
             await offices.done(offices.clerk, "certs.revoke", signer.keyid, code="superseded")
 
 
+async def test_one_comes_back_while_another_comes_to_life_at_its_place(offices: Offices) -> None:
+    await offices.done(offices.clerk, "certs.freeze", keyid(1))
+    for _ in range(ROUNDS):
+        old, new = await offices.bound(), await offices.bound()
+        await offices.done(offices.clerk, "certs.activate", old.keyid)
+        await offices.done(offices.clerk, "certs.freeze", old.keyid)
+        plan = await offices.done(offices.clerk, "certs.unfreeze", old.keyid)
+        replies = await asyncio.gather(
+            offices.do(offices.chief, "ops.approve", str(plan.waits)),
+            offices.do(offices.clerk, "certs.activate", new.keyid),
+        )
+        assert kinds(list(replies)) == ["Acted", "Refusal"]
+        for signer in (old, new):
+            await offices.done(offices.clerk, "certs.revoke", signer.keyid, code="superseded")
+
+
+async def test_two_freeze_two_of_three_approvers_at_once(offices: Offices) -> None:
+    """Each of the two looks at three; both at once would leave one."""
+    third = await offices.third()
+    for _ in range(ROUNDS):
+        replies = await asyncio.gather(
+            offices.do(offices.clerk, "certs.freeze", offices.chief.keyid),
+            offices.do(offices.chief, "certs.freeze", third.keyid),
+        )
+        done = [one for one in replies if isinstance(one, Acted) and one.state == "FROZEN"]
+        assert len(done) == 1, replies
+        await offices.stores.sql("UPDATE certificates SET state = 'ACTIVE' WHERE role = 'operator'")
+
+
 async def test_lost_while_the_unfreezing_is_approved(offices: Offices) -> None:
     """Whichever comes first: no certificate speaks out of a lost key."""
     await offices.done(offices.clerk, "certs.freeze", keyid(1))
@@ -185,6 +230,7 @@ async def test_whole_life_ends_by_the_clock(offices: Offices) -> None:
     await offices.done(offices.clerk, "certs.activate", signer.keyid)
     arrival = offices.stores.make.arrival(keyid=signer.keyid)
     assert isinstance(await offices.stores.two.run(offices.stores.make.accept(arrival=arrival)), items.Taken)
+    await offices.stores.sql("DROP TRIGGER certificates_no_update ON certificates")
     await offices.stores.sql("UPDATE certificates SET not_after = not_before + 1 WHERE keyid = $1", signer.keyid)
     assert (await offices.stores.two.run(ExpireCertificates())).count == 1
     ((state,),) = await offices.stores.sql("SELECT state FROM certificates WHERE keyid = $1", signer.keyid)

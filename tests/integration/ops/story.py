@@ -10,7 +10,7 @@ from certs.keys import PemSigner
 from certs.pilot import issue, make_issuing, make_key, make_root
 from gateway.core import chores, items, rows
 from gateway.core.admit import make_record
-from tests.stand.house import NOON, YEAR_MS, House, code, keyid
+from tests.stand.house import NOON, House, code, keyid
 
 
 class Story:
@@ -119,8 +119,8 @@ class Story:
             der=archive.der,
             role="archive",
             public_key_sha256=archive.public_key_sha256,
-            not_before=NOON - YEAR_MS,
-            not_after=NOON + YEAR_MS,
+            not_before=int(archive.not_before.timestamp()) * 1000,
+            not_after=int(archive.not_after.timestamp()) * 1000,
         )
         self.house.ask(register, items.Kept)
         ((day, statement),) = self.house.sql("SELECT day, statement FROM seals")

@@ -297,3 +297,68 @@ def test_the_command(signed: SignedHouse, tmp_path: Path, capsys: pytest.Capture
     assert run(["audit", "verify", *config]) == 0
     for words in (["--from", "yesterday"], ["--from", SECOND, "--to", FIRST]):
         assert run(["audit", "verify", *words, *config]) == 2
+
+
+# the open day, and how keys stood
+
+EVER = Span(first=FIRST, last="2026-12-31", signatures=True)
+OPEN = "2026-11-26"
+
+
+async def test_the_last_record_of_an_open_day(copy: Copy) -> None:
+    copy.sql("DELETE FROM records WHERE record_id = ?", copy.records(OPEN)[-1])
+    report = await copy.verify(EVER)
+    assert named(report) == {"days": {OPEN}}, report.text()
+    assert "removed: the sealer has sealed 2, 1 records are left" in report.text()
+
+
+async def test_all_records_of_an_open_day(copy: Copy) -> None:
+    copy.sql("DELETE FROM records WHERE day = ?", OPEN)
+    report = await copy.verify(EVER)
+    assert named(report) == {"days": {"the open day"}}, report.text()
+
+
+async def test_a_record_said_to_be_unsealed(copy: Copy) -> None:
+    copy.sql("UPDATE records SET day = NULL, position = NULL, chain = NULL WHERE record_id = ?", copy.records(OPEN)[-1])
+    report = await copy.verify(EVER)
+    assert named(report) == {"days": {OPEN}}, report.text()
+    assert "1 are not sealed yet" in report.text()
+
+
+async def test_an_open_day_of_other_records(copy: Copy) -> None:
+    """As many, chained anew: the tree of the sealer has others."""
+    target = copy.records(OPEN)[-1]
+    copy.sql("UPDATE records SET body = x'78' WHERE record_id = ?", target)
+    copy.releaf(target)
+    copy.rechain()
+    report = await copy.verify(EVER)
+    assert OPEN in named(report)["days"], report.text()
+    assert "it is not what the sealer has sealed" in report.text()
+
+
+async def test_an_unsealed_record_that_was_changed(copy: Copy) -> None:
+    sound = await copy.verify(EVER)
+    assert sound.ok, sound.text()
+    target = copy.records(OPEN)[-1]
+    copy.sql("UPDATE records SET day = NULL, position = NULL, chain = NULL, body = x'78' WHERE record_id = ?", target)
+    assert named(await copy.verify(EVER))["records"] == {target}
+
+
+@pytest.mark.parametrize("state", ["FROZEN", "REVOKED"])
+async def test_a_key_that_had_ended(state: str, copy: Copy) -> None:
+    """Frozen between two days, it is said: what was accepted after that is named."""
+    keyid = copy.signed.signer.keyid
+    ((at,),) = copy.sql("SELECT MAX(received_at) FROM records WHERE day = ?", FIRST)
+    copy.sql(
+        "INSERT INTO certificate_steps (subject, number, event, from_state, to_state, at, staff)"
+        " VALUES (?, 6, 'freeze', 'ACTIVE', ?, ?, 's-1')",
+        *(keyid, state, at + 1),
+    )
+    report = await copy.verify(EVER)
+    late = {*copy.records(SECOND, "request"), *copy.records(OPEN, "request")}
+    assert named(report) == {"signatures": late}, report.text()
+    assert f"its key {keyid} was {state} then" in report.text()
+    copy.sql("UPDATE records SET gateway_serial = NULL WHERE kind = 'request'")
+    report = await copy.verify(EVER)
+    assert report.ok, report.text()
+    assert "4 requests are by keys that were frozen or had ended: refused" in report.text()

@@ -46,10 +46,10 @@ def lines_of(canary: str) -> Iterator[list[str]]:
     yield from one_by_one(["station", "add", "460001x"], ADD, canary)
     yield from one_by_one(["station", "add", "460001"], ADD | {"--trained-days": canary}, canary)
     yield from one_by_one(["station", "add", "460001"], ADD | {"--low-balance": canary}, canary)
-    yield from one_by_one(["station", "suspend", "460009"], {"--reason": "x", "--by": "0001"}, canary)
-    yield from (["station", verb, canary, "--reason", canary, "--by", ""] for verb in ("suspend", "resume"))
-    yield ["station", "suspend", CODE, "--reason", canary, "--by", canary]
-    yield ["station", "resume", CODE, "--reason", canary, "--by", canary]
+    yield from one_by_one(["station", "suspend", "460009"], {"--reason": "x", "--as": "0001"}, canary)
+    yield from (["station", verb, canary, "--reason", canary, "--token", ""] for verb in ("suspend", "resume"))
+    yield ["station", "suspend", CODE, "--reason", canary, "--key", canary]
+    yield ["station", "resume", CODE, "--reason", canary, "--module", canary]
     yield ["evidence", canary]
     yield ["evidence", SERIAL, canary]
     yield ["audit", canary]

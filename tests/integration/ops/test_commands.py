@@ -1,5 +1,6 @@
 """`bianmin` as people use it: init, station, audit, config, db; clear lines and exit codes, no traceback."""
 
+import hashlib
 import json
 import os
 import stat
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -217,20 +219,6 @@ async def test_files_go_when_the_book_refuses_and_stay_in_doubt(in_doubt: bool, 
     assert len(list(tmp_path.iterdir())) == int(in_doubt)
 
 
-def test_suspend_and_resume(made: Path) -> None:
-    suspend = ("station", "suspend", CODE, "--reason", "检查")
-    assert call(*suspend, at=made)[0] == 2, "nobody said so"
-    assert call(*suspend, "--by", "", at=made)[0] == call(*suspend, "--by", "李\n四", at=made)[0] == 2
-    assert call(*suspend, "--by", "0007", at=made)[1] == f"station {CODE} is SUSPENDED\n"
-    assert json.loads(call("station", "show", CODE, "--json", at=made)[1])["reason"] == "检查（经办：0007）"
-    assert call(*suspend, "--by", "0008", at=made)[1].endswith("SUSPENDED already\n")
-    assert call("station", "resume", CODE, "--by", "0008", at=made)[1] == f"station {CODE} is ACTIVE\n"
-    assert json.loads(call("station", "show", CODE, "--json", at=made)[1])["reason"] == "（经办：0008）"
-    assert call("station", "resume", CODE, at=made)[0] == 2
-    assert call("station", "resume", "460009", "--by", "0008", at=made)[0] == 1
-    assert call("station", "show", "460009", at=made)[0] == 1
-
-
 def test_audit_says_so_with_its_exit_code(made: Path, tmp_path: Path) -> None:
     code, said, _ = call("audit", "--json", at=made)
     assert code == 0
@@ -255,6 +243,19 @@ def test_audit_says_so_with_its_exit_code(made: Path, tmp_path: Path) -> None:
 def test_evidence_of_nothing(made: Path) -> None:
     assert call("evidence", "2026112406H0P4QWR2D3RMF7", at=made)[0] == 1
     assert call("evidence", "../../etc/passwd", at=made)[0] == 2
+
+
+def test_what_a_stranger_compares(made: Path) -> None:
+    """The root as openssl and verify.sh tell it, and the script that goes into every folder."""
+    code, said, _ = call("evidence", "--compare", at=made)
+    assert code == 0
+    root, script = said.splitlines()
+    asked = ["openssl", "x509", "-in", str(made / "keys/root.cert.pem"), "-noout", "-fingerprint", "-sha256"]
+    printed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert root == f"root {printed.strip().split('=')[1]}"
+    file = files("gateway.ops.evidence").joinpath("verify.sh").read_bytes()
+    assert script == f"verify.sh {hashlib.sha256(file).hexdigest()}"
+    assert call("evidence", "20261124" + "A" * 16, "--compare", at=made)[0] == 2
 
 
 def test_adapters() -> None:

@@ -17,6 +17,7 @@ from tests.stand.signed_house import SignedHouse, leaf_text, resum, verify
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedHouse]:
     house = SignedHouse(tmp_path_factory.mktemp("signed"))
+    house.publish(1)
     yield house
     house.house.close()
 
@@ -40,7 +41,7 @@ def test_a_stranger_can_verify_it(written: Path) -> None:
     code, said = verify(written)
     assert code == 0, said
     assert said.splitlines()[-1].startswith("OK ")
-    assert said.splitlines()[-1].endswith("all 2 records are proven: 1 signed requests, 2 under a signed day")
+    assert said.splitlines()[-1].endswith(", 2 records: all are under a signed day, 1 signed by who asked for it too")
     assert said.count("\nPROVEN ") + said.startswith("PROVEN ") == 2
     about = json.loads((written / "payment.json").read_text())
     assert about["payment"]["state"] == "SUCCESS"
@@ -52,7 +53,7 @@ def test_a_stranger_can_verify_it(written: Path) -> None:
 def test_it_uses_no_more_than_openssl_and_posix_tools(written: Path, tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()
-    posix = "sh awk basename cat cmp cut dirname find grep head mktemp od rm sed sort tail tr wc xargs"
+    posix = "sh awk basename cat cmp cut dirname find grep mkdir mktemp od rm sed sort tail tr wc xargs"
     for name in ["openssl", "sha256sum", *posix.split()]:
         found = shutil.which(name)
         assert found
@@ -140,19 +141,13 @@ def test_what_is_not_sealed_yet_says_so(signed: SignedHouse, written: Path, tmp_
     signed.write(payment, folder)
     code, said = verify(folder)
     assert code == 3, said
-    assert "2 of 2 records do not stand under a signed day yet" in said
-    assert [line.split()[0] for line in said.splitlines()[:2]] == words_of(folder)
+    assert [line.split()[0] for line in said.splitlines()[:2]] == ["UNPROVEN"] * 2
+    assert "(signed by the station, time not proven: its day is not signed)" in said
     last = said.splitlines()[-1]
     assert last.startswith("尚未证明 NOT PROVEN YET")
     assert "签名后请重新导出" in last
-    assert "1 of 2 records: their day is not signed" in last
+    assert ", 2 records: 2 UNPROVEN" in last
     assert not any(line.startswith("OK") for line in said.splitlines())
-
-
-def words_of(folder: Path) -> list[str]:
-    """What each record is called while no day is signed, in the order of the folder."""
-    kinds = [(record / "kind").read_text() for record in sorted((folder / "records").iterdir())]
-    return ["PROVEN" if kind == "request" else "UNPROVEN" for kind in kinds]
 
 
 def forge_reply(folder: Path) -> None:

@@ -1,10 +1,10 @@
 """Evidence of a whole day, of the moment of each signature, and against whoever edits the folder."""
 
-import asyncio
 import json
 import random
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.core.revocation_lists import read_crl
-from gateway.core import items, rows
-from gateway.ops.archive import archive
-from gateway.ops.evidence.standing import Standings
+from gateway.core import rows
 from gateway.ops.shared import NotSo
 from tests.stand.house import NOON
 from tests.stand.signed_house import SignedHouse, leaf_text, resum, verify
@@ -68,13 +66,15 @@ def test_every_record_of_the_day(signed: SignedHouse, day: Path) -> None:
     code, said = verify(day)
     assert code == 0, said
     ((count,),) = signed.house.sql("SELECT count FROM seals WHERE day = ?", DAY)
-    assert f"day {DAY} is whole: {count} records" in said.splitlines()
     assert said.splitlines()[-1].startswith("OK ")
+    assert f" whole day {DAY}, {count} records: all are under a signed day, 4 signed" in said.splitlines()[-1]
     assert len(list((day / "records").iterdir())) == count == 7
     assert [line.split("[")[1] for line in lines_of(said, "request")] == ["key: ACTIVE, list 1]"] * 3
     assert ["signed by the staff" in line for line in lines_of(said, "deed")] == [True]
     assert json.loads((day / "day.json").read_text())["count"] == count
-    assert {path.name for path in (day / "crls").iterdir()} == {f"{signed.issuings[0].certificate.keyid}-1.pem"}
+    assert {path.name for path in (day / "crls").iterdir()} == {
+        f"{signed.issuings[0].certificate.keyid}-{number}.pem" for number in (1, 2)
+    }
 
 
 def test_a_day_that_is_not_closed(signed: SignedHouse, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_record_taken_away(day: Path, tmp_path: Path) -> None:
     shutil.rmtree(records_of(folder, "reply")[0])
     resum(folder)
     code, said = verify(folder)
-    assert (code, "not all of its 7 records are here" in said) == (1, True), said
+    assert (code, "contents says 7 records, 6 are here" in said) == (1, True), said
 
 
 def test_a_record_shown_twice(day: Path, tmp_path: Path) -> None:
@@ -102,7 +102,9 @@ def test_a_record_shown_twice(day: Path, tmp_path: Path) -> None:
     assert verify(folder)[0] == 1
 
 
-def test_a_record_put_in(day: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("instead", [False, True])
+def test_a_record_put_in(instead: bool, day: Path, tmp_path: Path) -> None:
+    """Beside the others, or in the place of one that is gone."""
     folder = copy_of(day, tmp_path)
     first = records_of(folder, "reply")[0]
     extra = first.with_name("20261124ZZZZZZZZZZZZZZZZ")
@@ -110,33 +112,52 @@ def test_a_record_put_in(day: Path, tmp_path: Path) -> None:
     (extra / "record_id").write_text(extra.name)
     (extra / "body").write_text("<paid again/>")
     (extra / "leaf").write_text(leaf_text(extra))
+    if instead:
+        shutil.rmtree(first)
+    else:
+        (folder / "contents").write_text(f"whole day {DAY}\nrecords 8\n")
     resum(folder)
     code, said = verify(folder)
-    assert (code, "does not lead to the root" in said) == (1, True), said
+    wanted = "do not lead to the root" if instead else "its statement says 7"
+    assert (code, wanted in said) == (1, True), said
 
 
 def test_two_records_that_changed_places(day: Path, tmp_path: Path) -> None:
     folder = copy_of(day, tmp_path)
     first, second = records_of(folder, "reply")[:2]
-    for name in ("index", "path"):
-        one, other = (first / name).read_bytes(), (second / name).read_bytes()
-        (first / name).write_bytes(other)
-        (second / name).write_bytes(one)
+    one, other = (first / "index").read_bytes(), (second / "index").read_bytes()
+    (first / "index").write_bytes(other)
+    (second / "index").write_bytes(one)
     resum(folder)
-    assert verify(folder)[0] == 1
+    code, said = verify(folder)
+    assert (code, "do not lead to the root" in said) == (1, True), said
 
 
-def test_a_day_said_to_be_smaller(day: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["whole day 2026-11-24\nrecords 3\n", "whole day 2026-11-24\nrecords 7\n", None])
+def test_a_day_said_to_be_smaller(what: str | None, day: Path, tmp_path: Path) -> None:
+    """Three of its seven, with sums of their own: said to be all, said to be seven, nothing said."""
     folder = copy_of(day, tmp_path)
-    (folder / "days" / DAY / "whole").write_text("6\n")
-    shutil.rmtree(records_of(folder, "reply")[0])
+    for record in sorted((folder / "records").iterdir())[3:]:
+        shutil.rmtree(record)
+    (folder / "contents").unlink() if what is None else (folder / "contents").write_text(what)
     resum(folder)
-    assert verify(folder)[0] == 1
+    code, said = verify(folder)
+    assert (code, "OK" in said) == (1, False), said
+
+
+def test_a_day_without_its_signature_is_not_proven(day: Path, tmp_path: Path) -> None:
+    folder = copy_of(day, tmp_path)
+    for name in ("signature", "keyid", "signed_at"):
+        (folder / "days" / DAY / name).unlink()
+    resum(folder)
+    code, said = verify(folder)
+    assert (code, "OK" in said, said.count("UNPROVEN 2026")) == (3, False, 7), said
+    assert "7 records: 7 UNPROVEN" in said.splitlines()[-1]
 
 
 # What a signature stands under: whoever edits it cannot make it right again. The rest is the bureau's own book and the
 # folder's own text, held by SHA256SUMS alone: verify.sh says so. So is the moment at which a day says it was signed.
-UNSIGNED = {"payment.json", "day.json", "VERIFY.md", "verify.sh", "SHA256SUMS", "status"}
+UNSIGNED = {"payment.json", "day.json", "VERIFY.md", "verify.sh", "SHA256SUMS", "status", "contents"}
 
 
 @pytest.mark.parametrize("rewritten", [False, True], ids=["stolen", "with new sums"])
@@ -197,25 +218,6 @@ def test_what_is_no_plain_file(day: Path, tmp_path: Path) -> None:
 # the moment of each signature
 
 
-def test_later_lists_and_steps_say_nothing_about_before(tmp_path: Path) -> None:
-    """Revoked in the afternoon, on a list that is dated back: the payment of the morning stays proven."""
-    house = SignedHouse(tmp_path)
-    house.publish(1)
-    morning = house.pay(10_001)
-    house.house.advance(60)
-    house.do(house.bureau.clerk, "certs.revoke", house.signer.keyid, code="keyCompromise")
-    house.publish(2, house.signer.certificate)
-    house.close_day()
-    house.write(morning, tmp_path / "out")
-    code, said = verify(tmp_path / "out")
-    assert code == 0, said
-    assert "[key: ACTIVE, list 1]" in said
-    assert len(list((tmp_path / "out" / "crls").iterdir())) == 1
-    status = (tmp_path / "out" / "status" / house.signer.keyid).read_text().splitlines()
-    assert status[-1].split()[1:4] == ["revoke", "ACTIVE", "REVOKED"]
-    house.house.close()
-
-
 def test_a_list_forged_into_the_folder(day: Path, tmp_path: Path) -> None:
     """A list of another moment, and none at all: the first fails, the second only proves less."""
     folder = copy_of(day, tmp_path)
@@ -232,21 +234,87 @@ def test_a_list_forged_into_the_folder(day: Path, tmp_path: Path) -> None:
         path.unlink()
     resum(folder)
     code, said = verify(folder)
-    assert (code, said.count("[key: ACTIVE, no list]")) == (0, 4), said
+    assert (code, said.count("[key: ACTIVE, no list]")) == (3, 4), said
+    assert (said.count("UNPROVEN 2026"), "signed by the" in said) == (7, False), said
+    assert "is not known to have stood, key: ACTIVE, no list" in said
 
 
-def test_a_key_that_was_frozen_proves_nothing_by_itself(day: Path, tmp_path: Path, signed: SignedHouse) -> None:
-    folder = copy_of(day, tmp_path)
-    for record in records_of(folder, "request"):
+def taken_out(folder: Path, *records: Path) -> None:
+    """These alone, as records of a payment whose day is not signed."""
+    for record in (folder / "records").iterdir():
+        if record not in records:
+            shutil.rmtree(record)
+            continue
         for name in ("path", "index", "day"):
-            (record / name).unlink()
-    (folder / "days" / DAY / "whole").unlink()
-    status = folder / "status" / signed.signer.keyid
-    status.write_text(status.read_text().replace(" ACTIVE ", " FROZEN "))
+            (record / name).unlink(missing_ok=True)
+        (record / "leaf").write_text(leaf_text(record))
+    if (folder / "days" / DAY).exists():
+        shutil.rmtree(folder / "days" / DAY)
+    (folder / "contents").write_text(f"payment {DAY.replace('-', '')}{'A' * 16}\nrecords {len(records)}\n")
+    resum(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda file: file.write_text(file.read_text().replace(" ACTIVE ", " FROZEN ")), "FROZEN"),
+        (lambda file: file.unlink(), "unknown"),
+        (lambda file: file.write_text(""), "unknown"),
+    ],
+)
+def test_a_key_that_did_not_stand_proves_nothing_by_itself(
+    change: Any, told: str, payment: Path, tmp_path: Path, signed: SignedHouse
+) -> None:
+    """Frozen, or its status taken away, so that nobody could tell: then the day's signature alone says something."""
+    folder = copy_of(payment, tmp_path)
+    change(folder / "status" / signed.signer.keyid)
     resum(folder)
     code, said = verify(folder)
-    assert code == 3, said
-    assert [line.split()[0] for line in lines_of(said, "request")] == ["UNPROVEN"] * 3
+    (line,) = lines_of(said, "request")
+    assert (code, "signed by the station" in line, f"[key: {told}, list 1]" in line) == (0, False, True), said
+    assert "0 signed by who asked" in said
+    taken_out(folder, *records_of(folder, "request"))
+    code, said = verify(folder)
+    (line,) = lines_of(said, "request")
+    assert (code, line.split()[0], "signed by" in line) == (3, "UNPROVEN", False), said
+
+
+@pytest.mark.parametrize("gone", ["status", "list"])
+def test_a_day_signed_by_a_key_of_unknown_standing_is_not_proven(
+    gone: str, payment: Path, tmp_path: Path, signed: SignedHouse
+) -> None:
+    folder = copy_of(payment, tmp_path)
+    day = folder / "days" / DAY
+    ((folder / "status" / (day / "keyid").read_text().strip()) if gone == "status" else day / "crl").unlink()
+    resum(folder)
+    code, said = verify(folder)
+    assert (code, said.count("UNPROVEN 2026"), "OK" in said) == (3, 2, False), said
+
+
+@pytest.mark.parametrize("kind", ["request", "deed"])
+def test_one_signed_record_shown_twice(kind: str, day: Path, tmp_path: Path) -> None:
+    folder = copy_of(day, tmp_path)
+    first = records_of(folder, kind)[0]
+    second = first.with_name("20261124ZZZZZZZZZZZZZZZZ")
+    shutil.copytree(first, second)
+    (second / "record_id").write_text(second.name)
+    taken_out(folder, first, second)
+    code, said = verify(folder)
+    assert (code, f"FORGED: one signed {kind}, shown twice" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("kind", ["request", "deed"])
+@pytest.mark.parametrize(
+    ("seconds", "forged"), [(-61, True), (-60, False), (300, False), (301, True), (36_000_000, True)]
+)
+def test_a_record_received_outside_its_window(kind: str, seconds: int, forged: bool, day: Path, tmp_path: Path) -> None:
+    folder = copy_of(day, tmp_path)
+    first = records_of(folder, kind)[0]
+    at = datetime.fromtimestamp(NOON // 1000 + seconds, UTC)
+    (first / "received_at").write_text(at.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
+    taken_out(folder, first)
+    code, said = verify(folder)
+    assert (code == 1, "FORGED" in said) == (forged, forged), said
 
 
 def test_a_certificate_of_another_role_signs_no_request(day: Path, tmp_path: Path, signed: SignedHouse) -> None:
@@ -258,87 +326,6 @@ def test_a_certificate_of_another_role_signs_no_request(day: Path, tmp_path: Pat
     (record / "base").write_bytes(base)
     (record / "signature").write_bytes(clerk.sign(base))
     (record / "keyid").write_text(clerk.keyid)
-    for name in ("path", "index", "day"):
-        (record / name).unlink()
-    (record / "leaf").write_text(leaf_text(record))
-    (folder / "days" / DAY / "whole").unlink()
-    resum(folder)
+    taken_out(folder, record)
     code, said = verify(folder)
     assert (code, "has not the role" in said) == (1, True), said
-
-
-def test_it_outlives_every_certificate_in_it(tmp_path: Path) -> None:
-    """Root, issuing CA, station and archive keys ended years ago; two periods of issuing CAs beside each other."""
-    house = SignedHouse(tmp_path, noon=NOON - 22 * 365 * 86_400_000)
-    house.publish(1)
-    first = house.pay(10_001)
-    house.close_day()
-    house.rotate()
-    house.publish(1)
-    second = house.pay(10_002)
-    house.close_day()
-    for number, payment in enumerate((first, second)):
-        house.write(payment, tmp_path / f"out-{number}")
-        code, said = verify(tmp_path / f"out-{number}")
-        assert code == 0, said
-        assert "[key: ACTIVE, " in said
-    assert (tmp_path / "out-0" / "issuing.cert.pem").read_text().count("BEGIN") == 2
-    day = house.house.rows_of(rows.Seal)[0].day
-    assert day.startswith("2004")
-    house.write_day(day, tmp_path / "day")
-    assert verify(tmp_path / "day")[0] == 0
-    house.house.close()
-
-
-def test_archived_payments_are_included(tmp_path: Path) -> None:
-    house = SignedHouse(tmp_path)
-    payment = house.pay(10_001)
-    house.close_day()
-    before = tmp_path / "before"
-    house.write_day(DAY, before)
-    house.house.advance(9 * 86_400)
-    ids = [one.message_id for one in house.house.ask(items.TakeOutbox(older_than_ms=0), items.Outbox).messages]
-    house.house.ask(items.MarkPublished(message_ids=ids), items.Kept)
-    house.house.settle(house.house.pay(biller_account="70001"))
-    house.house.seal()
-    moved = asyncio.run(archive(_Desk(house), "2026-12-01"))
-    assert moved.payments == 1
-    for what, folder in ((DAY, tmp_path / "day"), (payment, tmp_path / "payment")):
-        house.write_day(what, folder) if isinstance(what, str) else house.write(what, folder)
-        code, said = verify(folder)
-        assert code == 0, said
-    assert (before / "SHA256SUMS").read_bytes() == (tmp_path / "day" / "SHA256SUMS").read_bytes()
-    house.house.close()
-
-
-class _Desk:
-    """The house as commands see a book."""
-
-    def __init__(self, house: SignedHouse) -> None:
-        self._house = house.house
-
-    async def run(self, item: Any) -> Any:
-        return self._house.batch([item])[0]
-
-    async def look(self, item: Any) -> Any:
-        return self._house.engine.look(item)
-
-    async def snapshot(self, use: Any) -> Any:
-        raise NotImplementedError
-
-
-def test_the_list_in_force_is_the_one_published_by_then(tmp_path: Path) -> None:
-    house = SignedHouse(tmp_path)
-    ca, now = house.issuings[0].certificate.keyid, house.house.now
-    house.publish(1)
-    house.house.advance(100)
-    house.publish(2)
-
-    async def at(snapshot: Any, moments: list[int]) -> list[int | None]:
-        standings = Standings(snapshot, [house.issuings[0].certificate])
-        found = [await standings.list_at(ca, moment) for moment in moments]
-        return [one.number if one else None for one in found]
-
-    moments = [now - 1, now, now + 99_999, now + 100_000, now + 86_400_000 + 99_000, now + 86_400_000 + 100_000]
-    assert house.snapshot(lambda snapshot: at(snapshot, moments)) == [None, 1, 1, 2, 2, None]
-    house.house.close()

@@ -69,9 +69,11 @@ def test_a_shops_first_day(site: Path, tmp_path: Path) -> None:
     balance = json.loads(bianmin("terminal", "balance", "--json", *terminal))
     assert balance["available_fen"] == 30_000 - 10_000 - 100
 
-    bianmin("station", "suspend", CODE, "--reason", "检查", "--by", "0001", *config)
+    who = ("--as", str(site / "keys/staff-1.cert.pem"), "--key", str(site / "keys/staff-1.key.pem"),
+           "--password-file", str(site / "secrets/staff-1-key.password"))  # fmt: skip
+    bianmin("station", "suspend", CODE, "--reason", "检查", *who, *config)
     bianmin(*pay, "13805790002", "10", "--param", "carrier=cmcc", "--yes", *terminal, code=1)
-    bianmin("station", "resume", CODE, "--by", "0001", *config)
+    bianmin("station", "resume", CODE, "--reason", "查清", *who, *config)
     bianmin("station", "add", "460001", "--name", "二站", "--operator-name", "李四", *config)
     other = ("--config", str(site / "stations/460001/terminal.toml"))
     assert json.loads(bianmin("terminal", "balance", "--json", *other))["available_fen"] == 0

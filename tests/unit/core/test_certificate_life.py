@@ -1,17 +1,27 @@
 """The life of a station's certificate in the book, step by step, and everything that must not happen to it."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.certificates import Role
+from certs.authority.issuing import issue as issue_by_profile
+from certs.authority.issuing import make_issuing, make_key, make_root
+from certs.authority.profiles import profile
+from certs.certificates import Certificate, Role, parse_certificate
 from certs.core.life import LIVE, TABLE, Event, Life, after
+from certs.core.subjects import Subject
+from certs.pilot import issue
 from gateway.core import items, rows
 from gateway.core.items_deeds import Acted, ExpireCertificates
 from gateway.core.views import AccountView, ViewAccount
-from tests.stand.bureau import asked
+from tests.stand.bureau import Asked, asked
 from tests.stand.house import code
 from tests.stand.office import Office
 
@@ -168,7 +178,7 @@ def test_renewal_overlaps_and_the_old_one_ends(office: Office) -> None:
 def renew_staff(office: Office) -> None:
     """The staff's own certificates live long enough for the story."""
     ends = office.house.now + 400 * DAY_S * 1000
-    office.house.sql("UPDATE certificates SET not_after = ? WHERE role = 'operator'", ends)
+    office.house.rewrite("certificates", "not_after = ? WHERE role = 'operator'", ends)
 
 
 def test_renewal_needs_the_old_key_and_its_place(office: Office) -> None:
@@ -233,7 +243,7 @@ def test_not_yet_valid_does_not_speak(office: Office) -> None:
     office.free_place()
     signer = office.active(asked())
     begins = office.house.now + 1000
-    office.house.sql("UPDATE certificates SET not_before = ? WHERE keyid = ?", begins, signer.keyid)
+    office.house.rewrite("certificates", "not_before = ? WHERE keyid = ?", begins, signer.keyid)
     assert office.speaks(signer.keyid) == "certificate-expired"
     office.house.now = begins
     assert office.speaks(signer.keyid) == "ok"
@@ -263,3 +273,95 @@ def test_what_was_accepted_goes_on_after_the_certificate_is_revoked(office: Offi
     office.do(office.clerk, "certs.revoke", signer.keyid, code="keyCompromise")
     assert office.speaks(signer.keyid) == "certificate-revoked"
     assert office.house.settle(payment).state == "SUCCESS"
+
+
+def test_two_frozen_at_one_place_only_one_comes_back(office: Office) -> None:
+    office.free_place()
+    one = office.active(asked())
+    office.do(office.clerk, "certs.freeze", one.keyid)
+    two = office.active(asked())
+    assert office.no(office.clerk, "certs.unfreeze", one.keyid) == "state-conflict"
+    office.do(office.clerk, "certs.freeze", two.keyid)
+    plans = [str(office.do(office.clerk, "certs.unfreeze", signer.keyid).waits) for signer in (one, two)]
+    replies = office.house.batch([office.bureau.act(office.chief, "ops.approve", plan) for plan in plans])
+    assert [type(reply).__name__ for reply in replies] == ["Acted", "Refusal"]
+    assert (office.speaks(one.keyid), office.speaks(two.keyid)) == ("ok", "certificate-revoked")
+
+
+def test_old_one_is_unfrozen_beside_its_renewal(office: Office) -> None:
+    office.free_place()
+    old, one = office.active(asked()), asked()
+    new = office.bound(one, **office.bureau.renewal(old, one))
+    office.do(office.clerk, "certs.freeze", old.keyid)
+    office.do(office.clerk, "certs.activate", new.keyid)
+    assert office.both("certs.unfreeze", old.keyid).state == "DONE"
+
+
+def forged(office: Office, one: Asked) -> Certificate:
+    """A certificate that says all that was approved, and names our CA byte for byte, which has not signed it."""
+    real, _ = office.bureau.certify("张三", Role.STATION, one.key, institution_code=code(1), usb_key_serial="PILOT-1")
+    like = real.parsed
+    made = x509.CertificateBuilder(
+        like.issuer,
+        like.subject,
+        like.public_key(),
+        like.serial_number,
+        like.not_valid_before_utc,
+        like.not_valid_after_utc,
+        list(like.extensions),
+    )
+    return parse_certificate(made.sign(make_key(), SHA256()).public_bytes(Encoding.DER))
+
+
+def of_another_root(office: Office, one: Asked) -> Certificate:
+    """By a CA of the same name."""
+    at = datetime.fromtimestamp(office.house.now / 1000, UTC)
+    issuing = make_issuing(make_root("示范县邮政局", at), at)
+    subject = {"institution_code": code(1), "usb_key_serial": "PILOT-1"}
+    return issue(issuing, Role.STATION, one.key.public_key(), operator="张三", now=at, **subject)
+
+
+@pytest.mark.parametrize("make", [forged, of_another_root])
+def test_certificate_of_no_ca_of_ours_is_not_registered(
+    office: Office, make: Callable[[Office, Asked], Certificate]
+) -> None:
+    one = asked()
+    request_id = office.apply(one)
+    office.do(office.chief, "certs.approve", request_id)
+    fields = office.bureau.issued(make(office, one))
+    assert office.no(office.clerk, "certs.issue", request_id, **fields) == "certificate-unknown"
+    office.house.env = dataclasses.replace(office.house.env, root=None)
+    office.house.reopen()
+    assert office.no(office.clerk, "certs.issue", request_id, **fields) == "certificate-unknown"
+
+
+def test_issuer_is_who_signed_not_who_is_named(office: Office) -> None:
+    one = asked()
+    request_id = office.apply(one)
+    office.do(office.chief, "certs.approve", request_id)
+    certificate, _ = office.bureau.certify(
+        "张三", Role.STATION, one.key, institution_code=code(1), usb_key_serial="PILOT-1"
+    )
+    fields = office.bureau.issued(certificate)
+    other = fields | {"issuer_keyid": "0" * 64}
+    assert office.no(office.clerk, "certs.issue", request_id, **other) == "state-conflict"
+    del fields["issuer_keyid"]
+    office.do(office.clerk, "certs.issue", request_id, **fields)
+    (row,) = office.house.rows_of(rows.RegisteredCertificate, "keyid = ?", certificate.keyid)
+    assert row.issuer_keyid == office.bureau.issuing.certificate.keyid
+
+
+def test_certificate_that_breaks_its_profile_is_not_registered(office: Office) -> None:
+    """Signed by our own CA, for eight years."""
+    one = asked()
+    request_id = office.apply(one)
+    office.do(office.chief, "certs.approve", request_id)
+    long = dataclasses.replace(profile("station"), days=3000)
+    certificate = issue_by_profile(
+        office.bureau.issuing,
+        long,
+        one.key.public_key(),
+        Subject(organization="示范县邮政局", operator="张三", institution_code=code(1), usb_key_serial="PILOT-1"),
+        now=datetime.fromtimestamp(office.house.now / 1000, UTC),
+    )
+    assert office.no(office.clerk, "certs.issue", request_id, **office.bureau.issued(certificate)) == "malformed"

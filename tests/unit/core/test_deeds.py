@@ -3,14 +3,18 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from certs.authority.issuing import make_issuing, make_key, make_root
+from certs.certificates import Role
 from certs.core.signatures import holds
 from certs.keys import PemSigner
+from certs.pilot import issue
 from contracts.strict_json import decode
 from gateway.core import chores, items, rows
 from gateway.core.actions import ACTIONS, Action
@@ -114,6 +118,7 @@ def test_staff_certificate_that_may_not_speak(office: Office, state: str, slug: 
 
 
 def test_plan_of_one_whose_certificate_was_frozen_since_is_not_done(office: Office) -> None:
+    office.third()
     signer = office.issued(asked())
     plan = office.do(office.clerk, "certs.bind", signer.keyid, **office.place())
     office.do(office.chief, "certs.freeze", office.clerk.keyid)
@@ -123,9 +128,9 @@ def test_plan_of_one_whose_certificate_was_frozen_since_is_not_done(office: Offi
 
 
 def test_department_without_the_right_may_not(office: Office) -> None:
-    office.house.sql("UPDATE staff SET department = ? WHERE staff_id = 's-1'", "信息分局")
+    office.house.rewrite("staff", "department = ? WHERE staff_id = 's-1'", "信息分局")
     assert office.no(office.clerk, "certs.freeze", "0" * 64) == "authorization-required"
-    office.house.sql("UPDATE staff SET department = ? WHERE staff_id = 's-1'", "计财部")
+    office.house.rewrite("staff", "department = ? WHERE staff_id = 's-1'", "计财部")
     assert office.no(office.clerk, "certs.freeze", "0" * 64) == "not-found"
     plan = office.do(office.chief, "key.receive", "UK-1")
     assert office.no(office.clerk, "ops.approve", str(plan.waits)) == "authorization-required"
@@ -169,6 +174,7 @@ def test_first_staff_comes_once_and_is_two(office: Office, tmp_path_factory: pyt
 
 
 def test_person_who_leaves_does_nothing_more(office: Office) -> None:
+    office.third()
     office.do(office.chief, "staff.leave", "s-1")
     assert office.state(office.clerk.keyid) == "FROZEN"
     assert office.no(office.clerk, "certs.freeze", "0" * 64) == "certificate-revoked"
@@ -187,8 +193,9 @@ def test_new_person_takes_two_people(office: Office) -> None:
 
 def test_staff_certificate_speaks_from_its_first_to_its_last_millisecond(office: Office) -> None:
     begins, ends = office.house.now + 5000, office.house.now + 6000
-    dates = "UPDATE certificates SET not_before = ?, not_after = ? WHERE keyid = ?"
-    office.house.sql(dates, begins, ends, office.clerk.keyid)
+    office.house.rewrite(
+        "certificates", "not_before = ?, not_after = ? WHERE keyid = ?", begins, ends, office.clerk.keyid
+    )
 
     def told(now: int) -> str:
         office.house.now = now
@@ -230,3 +237,21 @@ def test_plan_of_a_kind_that_is_done_elsewhere_is_approved_and_waits(
     assert office.no(office.clerk, "ops.approve", plan) == "authorization-required"
     assert office.do(office.chief, "ops.approve", plan).state == "APPROVED"
     assert office.no(office.chief, "ops.reject", plan) == "state-conflict"
+
+
+def test_certificate_of_no_ca_of_ours_signs_nothing(office: Office) -> None:
+    """However it came into the book."""
+    at = datetime.fromtimestamp(office.house.now / 1000, UTC)
+    stranger = make_issuing(make_root("示范县邮政局", at), at)
+    key = make_key()
+    certificate = issue(stranger, Role.OPERATOR, key.public_key(), operator="李四", now=at)
+    office.house.sql("DROP TRIGGER certificates_no_update")
+    office.house.sql(
+        "UPDATE certificates SET keyid = ?, der = ? WHERE keyid = ?",
+        certificate.keyid, certificate.der, office.clerk.keyid,
+    )  # fmt: skip
+    other = Person("s-1", PemSigner(certificate, key))
+    assert office.no(other, "key.receive", "UK-1") == "certificate-unknown"
+    office.house.env = dataclasses.replace(office.house.env, root=None)
+    office.house.reopen()
+    assert office.no(office.chief, "key.receive", "UK-1") == "certificate-unknown"

@@ -28,6 +28,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.house = House(folder, durable=False)
         self.bureau = Bureau(lambda: self.house.now)
+        self.house.trust(self.bureau)
         assert isinstance(self.house.batch([self.bureau.first_staff()])[0], items.Kept)
         self.ca = PartnerCa(at_ms(self.house.now))
 

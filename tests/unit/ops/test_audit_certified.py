@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from gateway.ops.audit import Report, audit_sqlite
-from tests.stand.bureau import asked
+from tests.stand.bureau import DEPARTMENT, asked
 from tests.stand.house import code
+from tests.stand.house import keyid as keyid_of
 from tests.stand.office import Office
+from tests.stand.partner_pki import Held, PartnerCa, at_ms
 
-OURS = {"certificate-steps", "two-people", "deeds-signed"}
+NAMES = ("certificate-steps", "two-people", "deeds-signed", "rebuilt")
+OURS = set(NAMES)
 
 
 class Story:
@@ -28,10 +31,26 @@ class Story:
         self.bound = office.bound(asked()).keyid
         self.request = office.apply(asked())
         office.both("staff.add", "s-3", name="赵六", department="计财部")
+        self.late = 1
         self.open = str(office.do(office.clerk, "station.close", code(2)).waits)
         self.rejected = str(office.do(office.chief, "key.receive", "UK-2").waits)
         office.do(office.clerk, "ops.reject", self.rejected)
         office.both("station.close", code(2))
+        partner = PartnerCa(at_ms(office.house.now))
+        self.pinned, self.closed = (self.pin(partner.leaf()) for _ in range(2))
+        office.do(office.clerk, "partner.close", self.closed, biller="acme")
+        office.both("staff.add", "s-4", name="钱七", department=DEPARTMENT)
+        self.gone = office.staff_bound("s-4", "钱七").keyid
+        office.do(office.clerk, "certs.activate", self.gone)
+        office.both("key.receive", "UK-3")
+        office.both("key.hand-out", "UK-3", institution_code=code(1), holder="张三")
+        self.first, self.station = office.clerk.keyid, keyid_of(1)
+        office.do(office.clerk, "staff.leave", "s-4")
+
+    def pin(self, held: Held) -> str:
+        keyid = held.certificate.keyid
+        self.office.both("partner.add", keyid, biller="acme", use="sign", certificate=held.base64)
+        return keyid
 
     def audit(self, *statements: str) -> Report:
         path = self.office.house.path.with_name("copy.db")
@@ -63,9 +82,10 @@ def test_sound_book(story: Story) -> None:
     report = story.audit()
     assert OURS.isdisjoint(report.failed()), report.text()
     assert {check.name: check.rows for check in report.checks if check.name in OURS} == {
-        "certificate-steps": 10,
-        "two-people": 7,
-        "deeds-signed": 48,
+        "certificate-steps": 13,
+        "two-people": 8,
+        "deeds-signed": 64,
+        "rebuilt": 23,
     }
 
 
@@ -131,6 +151,76 @@ CHANGES = {
         f"UPDATE records SET base = {OTHER_BYTES} WHERE record_id = {OF_LIVED}",
         2,
     ),
+    "the department of a person": ("UPDATE staff SET department = '电子商务中心' WHERE staff_id = 's-3'", 3),
+    "the name of a person": ("UPDATE staff SET name = '王五' WHERE staff_id = 's-3'", 3),
+    "a person who left is back": ("UPDATE staff SET state = 'ACTIVE' WHERE staff_id = 's-4'", 3),
+    "a person is said to have left": ("UPDATE staff SET state = 'LEFT' WHERE staff_id = 's-3'", 3),
+    "a person nobody added": (
+        (
+            "INSERT INTO staff SELECT 'mallory', name, department, state, added_at + {late}, state_at FROM staff"
+            " WHERE staff_id = 's-1'"
+        ),
+        3,
+    ),
+    "a person nobody added, of the first hour": (
+        (
+            "INSERT INTO staff SELECT 'mallory', name, department, state, added_at, state_at FROM staff"
+            " WHERE staff_id = 's-1'"
+        ),
+        3,
+    ),
+    "a certificate given to another person": ("UPDATE certificates SET staff_id = 's-1' WHERE keyid = '{gone}'", 3),
+    "a first certificate given to another person": (
+        "UPDATE certificates SET staff_id = 's-2' WHERE keyid = '{first}'",
+        3,
+    ),
+    "a certificate that lasts longer": (
+        "UPDATE certificates SET not_after = not_after + 1000 WHERE keyid = '{bound}'",
+        3,
+    ),
+    "a certificate in another USB key": ("UPDATE certificates SET key_serial = 'UK-9' WHERE keyid = '{bound}'", 3),
+    "a certificate of another role": ("UPDATE certificates SET role = 'operator' WHERE keyid = '{bound}'", 3),
+    "a binding to another terminal": ("UPDATE bindings SET terminal_id = 'T9' WHERE keyid = '{bound}'", 3),
+    "a binding to another operator": ("UPDATE bindings SET operator_id = '9999' WHERE keyid = '{bound}'", 3),
+    "a binding to another key": ("UPDATE bindings SET key_serial = 'UK-9' WHERE keyid = '{bound}'", 3),
+    "a provisioned binding of later": ("UPDATE bindings SET bound_at = bound_at + 1 WHERE keyid = '{station}'", 3),
+    "an application for another place": (
+        "UPDATE certificate_requests SET terminal_id = 'T7' WHERE request_id = '{request}'",
+        3,
+    ),
+    "an application with another key": (
+        "UPDATE certificate_requests SET csr = x'00' WHERE request_id = '{request}'",
+        3,
+    ),
+    "an application that led to another certificate": (
+        "UPDATE certificate_requests SET keyid = '{lived}' WHERE keyid = '{bound}'",
+        3,
+    ),
+    "a USB key at another holder": ("UPDATE usb_keys SET holder = 'me' WHERE key_serial = 'UK-3'", 3),
+    "a USB key handed to another": (
+        "UPDATE usb_key_steps SET holder = 'me' WHERE key_serial = 'UK-3' AND event = 'hand-over'",
+        3,
+    ),
+    "a partner's certificate exchanged": (
+        (
+            "UPDATE partner_certificates SET der = (SELECT der FROM partner_certificates WHERE keyid = '{closed}')"
+            " WHERE keyid = '{pinned}'"
+        ),
+        3,
+    ),
+    "a partner's certificate under another name": (
+        "UPDATE partner_certificates SET keyid = 'x' WHERE keyid = '{pinned}'",
+        3,
+    ),
+    "a partner's certificate for another use": (
+        "UPDATE partner_certificates SET use = 'ca' WHERE keyid = '{pinned}'",
+        3,
+    ),
+    "a partner's certificate back": ("UPDATE partner_certificates SET state = 'ACTIVE' WHERE keyid = '{closed}'", 3),
+    "a partner's certificate closed by nobody": (
+        "UPDATE partner_certificates SET state = 'CLOSED' WHERE keyid = '{pinned}'",
+        3,
+    ),
     "a record that is gone": (
         "DELETE FROM records WHERE record_id = (SELECT prepared_record FROM approvals WHERE plan_sha256 = '{open}')",
         2,
@@ -142,7 +232,19 @@ CHANGES = {
 def test_what_was_changed_is_found(story: Story, name: str) -> None:
     statement, check = CHANGES[name]
     report = story.audit(statement)
-    assert ("certificate-steps", "two-people", "deeds-signed")[check] in report.failed(), report.text()
+    assert NAMES[check] in report.failed(), report.text()
+
+
+def test_a_step_that_is_said_to_be_provisioned(story: Story) -> None:
+    """A frozen certificate unfrozen by nobody, as `init` would have."""
+    step = (
+        "INSERT INTO certificate_steps (subject, number, event, from_state, to_state, at, staff)"
+        " SELECT subject, number + 1, 'unfreeze', 'FROZEN', 'ACTIVE', at + 1, 'init' FROM certificate_steps"
+        " WHERE subject = '{station}' AND event = 'freeze'"
+    )
+    report = story.audit(step, "UPDATE certificates SET state = 'ACTIVE' WHERE keyid = '{station}'")
+    assert "rebuilt" in report.failed(), report.text()
+    assert "unfreeze as step 7" in report.text()
 
 
 def test_step_taken_out_and_the_rest_numbered_anew(story: Story) -> None:
@@ -161,3 +263,21 @@ def test_every_check_has_a_fault_that_only_it_sees(story: Story) -> None:
         for name in failed
     }
     assert alone >= OURS
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("staff", "name department"),
+        ("partner_certificates", "der use added_by"),
+        ("bindings", "institution_code terminal_id operator_id key_serial bound_at"),
+        ("certificate_requests", "institution_code terminal_id operator_id key_serial staff_id profile applied_at"),
+        ("certificates", "not_before not_after key_serial registered_at staff_id"),
+        ("usb_keys", "received_at"),
+        ("approvals", "kind subject reason"),
+    ],
+)
+def test_what_never_changes_is_frozen(story: Story, table: str, columns: str) -> None:
+    for column in columns.split():
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            story.office.house.engine.connection.execute(f"UPDATE {table} SET {column} = {column}")

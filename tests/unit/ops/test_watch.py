@@ -185,12 +185,12 @@ async def test_ends_of_stations_and_staff_of_those_not_renewed(watching: Watchin
     house = watching.house
     office = Bureau(lambda: house.now)
     house.ask(office.first_staff(), items.Kept)
+    house.engine.connection.execute("DROP TRIGGER certificates_no_update")
     house.sql("UPDATE certificates SET not_after = ? WHERE keyid = ?", house.now + 1000, keyid_of(1))
     await watching.watch.look()
     assert watching.value('certificate_not_after_seconds{role="station"}') == house.now / 1000 + 1
     staff = min(office.clerk.signer.certificate.not_after, office.chief.signer.certificate.not_after)
     assert watching.value('certificate_not_after_seconds{role="operator"}') == staff.timestamp()
-    house.engine.connection.execute("DROP TRIGGER certificates_no_update")
     house.sql("UPDATE certificates SET renews = ? WHERE keyid = ?", keyid_of(1), keyid_of(2))
     await watching.watch.look()
     assert watching.value('certificate_not_after_seconds{role="station"}') > house.now / 1000 + 1000

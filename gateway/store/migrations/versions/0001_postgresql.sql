@@ -1018,19 +1018,19 @@ CREATE TRIGGER certificates_no_delete BEFORE DELETE ON certificates FOR EACH ROW
 
 CREATE TRIGGER certificates_no_truncate BEFORE TRUNCATE ON certificates FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER certificates_no_update BEFORE UPDATE OF keyid, der, role, public_key_sha256, serial, issuer_keyid, renews, staff_id ON certificates FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER certificates_no_update BEFORE UPDATE OF keyid, der, role, public_key_sha256, not_before, not_after, registered_at, serial, issuer_keyid, key_serial, renews, staff_id ON certificates FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER bindings_no_delete BEFORE DELETE ON bindings FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER bindings_no_truncate BEFORE TRUNCATE ON bindings FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER bindings_no_update BEFORE UPDATE OF keyid, institution_code, prepared_by, approved_by ON bindings FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER bindings_no_update BEFORE UPDATE OF keyid, institution_code, terminal_id, operator_id, key_serial, bound_at, prepared_by, approved_by ON bindings FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER certificate_requests_no_delete BEFORE DELETE ON certificate_requests FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER certificate_requests_no_truncate BEFORE TRUNCATE ON certificate_requests FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER certificate_requests_no_update BEFORE UPDATE OF request_id, csr, public_key_sha256, applied_by ON certificate_requests FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER certificate_requests_no_update BEFORE UPDATE OF request_id, profile, institution_code, terminal_id, operator_id, name, staff_id, key_serial, csr, public_key_sha256, renews, applied_by, applied_at ON certificate_requests FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER certificate_steps_no_delete BEFORE DELETE ON certificate_steps FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -1042,6 +1042,8 @@ CREATE TRIGGER usb_keys_no_delete BEFORE DELETE ON usb_keys FOR EACH ROW EXECUTE
 
 CREATE TRIGGER usb_keys_no_truncate BEFORE TRUNCATE ON usb_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER usb_keys_no_update BEFORE UPDATE OF key_serial, received_at ON usb_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER usb_key_steps_no_delete BEFORE DELETE ON usb_key_steps FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER usb_key_steps_no_truncate BEFORE TRUNCATE ON usb_key_steps FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -1052,11 +1054,13 @@ CREATE TRIGGER staff_no_delete BEFORE DELETE ON staff FOR EACH ROW EXECUTE FUNCT
 
 CREATE TRIGGER staff_no_truncate BEFORE TRUNCATE ON staff FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER staff_no_update BEFORE UPDATE OF staff_id, name, department, added_at ON staff FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER approvals_no_delete BEFORE DELETE ON approvals FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER approvals_no_truncate BEFORE TRUNCATE ON approvals FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER approvals_no_update BEFORE UPDATE OF plan_sha256, plan, prepared_by, prepared_at, prepared_keyid, prepared_record ON approvals FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER approvals_no_update BEFORE UPDATE OF plan_sha256, kind, subject, plan, prepared_by, prepared_at, prepared_keyid, prepared_record, reason ON approvals FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER revocation_lists_no_delete BEFORE DELETE ON revocation_lists FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -1067,6 +1071,8 @@ CREATE TRIGGER revocation_lists_no_update BEFORE UPDATE ON revocation_lists FOR 
 CREATE TRIGGER partner_certificates_no_delete BEFORE DELETE ON partner_certificates FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER partner_certificates_no_truncate BEFORE TRUNCATE ON partner_certificates FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER partner_certificates_no_update BEFORE UPDATE OF biller, keyid, der, use, public_key_sha256, not_before, not_after, added_by, added_at ON partner_certificates FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER archive_payments_no_change BEFORE UPDATE OR DELETE ON archive_payments FOR EACH ROW EXECUTE FUNCTION refuse_change();
 

@@ -978,15 +978,15 @@ CREATE TRIGGER idempotency_keys_no_delete BEFORE DELETE ON idempotency_keys BEGI
 
 CREATE TRIGGER certificates_no_delete BEFORE DELETE ON certificates BEGIN SELECT RAISE(ABORT, 'certificates is append-only'); END;
 
-CREATE TRIGGER certificates_no_update BEFORE UPDATE OF keyid, der, role, public_key_sha256, serial, issuer_keyid, renews, staff_id ON certificates BEGIN SELECT RAISE(ABORT, 'certificates is append-only'); END;
+CREATE TRIGGER certificates_no_update BEFORE UPDATE OF keyid, der, role, public_key_sha256, not_before, not_after, registered_at, serial, issuer_keyid, key_serial, renews, staff_id ON certificates BEGIN SELECT RAISE(ABORT, 'certificates is append-only'); END;
 
 CREATE TRIGGER bindings_no_delete BEFORE DELETE ON bindings BEGIN SELECT RAISE(ABORT, 'bindings is append-only'); END;
 
-CREATE TRIGGER bindings_no_update BEFORE UPDATE OF keyid, institution_code, prepared_by, approved_by ON bindings BEGIN SELECT RAISE(ABORT, 'bindings is append-only'); END;
+CREATE TRIGGER bindings_no_update BEFORE UPDATE OF keyid, institution_code, terminal_id, operator_id, key_serial, bound_at, prepared_by, approved_by ON bindings BEGIN SELECT RAISE(ABORT, 'bindings is append-only'); END;
 
 CREATE TRIGGER certificate_requests_no_delete BEFORE DELETE ON certificate_requests BEGIN SELECT RAISE(ABORT, 'certificate_requests is append-only'); END;
 
-CREATE TRIGGER certificate_requests_no_update BEFORE UPDATE OF request_id, csr, public_key_sha256, applied_by ON certificate_requests BEGIN SELECT RAISE(ABORT, 'certificate_requests is append-only'); END;
+CREATE TRIGGER certificate_requests_no_update BEFORE UPDATE OF request_id, profile, institution_code, terminal_id, operator_id, name, staff_id, key_serial, csr, public_key_sha256, renews, applied_by, applied_at ON certificate_requests BEGIN SELECT RAISE(ABORT, 'certificate_requests is append-only'); END;
 
 CREATE TRIGGER certificate_steps_no_delete BEFORE DELETE ON certificate_steps BEGIN SELECT RAISE(ABORT, 'certificate_steps is append-only'); END;
 
@@ -994,21 +994,27 @@ CREATE TRIGGER certificate_steps_no_update BEFORE UPDATE ON certificate_steps BE
 
 CREATE TRIGGER usb_keys_no_delete BEFORE DELETE ON usb_keys BEGIN SELECT RAISE(ABORT, 'usb_keys is append-only'); END;
 
+CREATE TRIGGER usb_keys_no_update BEFORE UPDATE OF key_serial, received_at ON usb_keys BEGIN SELECT RAISE(ABORT, 'usb_keys is append-only'); END;
+
 CREATE TRIGGER usb_key_steps_no_delete BEFORE DELETE ON usb_key_steps BEGIN SELECT RAISE(ABORT, 'usb_key_steps is append-only'); END;
 
 CREATE TRIGGER usb_key_steps_no_update BEFORE UPDATE ON usb_key_steps BEGIN SELECT RAISE(ABORT, 'usb_key_steps is append-only'); END;
 
 CREATE TRIGGER staff_no_delete BEFORE DELETE ON staff BEGIN SELECT RAISE(ABORT, 'staff is append-only'); END;
 
+CREATE TRIGGER staff_no_update BEFORE UPDATE OF staff_id, name, department, added_at ON staff BEGIN SELECT RAISE(ABORT, 'staff is append-only'); END;
+
 CREATE TRIGGER approvals_no_delete BEFORE DELETE ON approvals BEGIN SELECT RAISE(ABORT, 'approvals is append-only'); END;
 
-CREATE TRIGGER approvals_no_update BEFORE UPDATE OF plan_sha256, plan, prepared_by, prepared_at, prepared_keyid, prepared_record ON approvals BEGIN SELECT RAISE(ABORT, 'approvals is append-only'); END;
+CREATE TRIGGER approvals_no_update BEFORE UPDATE OF plan_sha256, kind, subject, plan, prepared_by, prepared_at, prepared_keyid, prepared_record, reason ON approvals BEGIN SELECT RAISE(ABORT, 'approvals is append-only'); END;
 
 CREATE TRIGGER revocation_lists_no_delete BEFORE DELETE ON revocation_lists BEGIN SELECT RAISE(ABORT, 'revocation_lists is append-only'); END;
 
 CREATE TRIGGER revocation_lists_no_update BEFORE UPDATE ON revocation_lists BEGIN SELECT RAISE(ABORT, 'revocation_lists is append-only'); END;
 
 CREATE TRIGGER partner_certificates_no_delete BEFORE DELETE ON partner_certificates BEGIN SELECT RAISE(ABORT, 'partner_certificates is append-only'); END;
+
+CREATE TRIGGER partner_certificates_no_update BEFORE UPDATE OF biller, keyid, der, use, public_key_sha256, not_before, not_after, added_by, added_at ON partner_certificates BEGIN SELECT RAISE(ABORT, 'partner_certificates is append-only'); END;
 
 CREATE TRIGGER archive_payments_no_delete BEFORE DELETE ON archive_payments BEGIN SELECT RAISE(ABORT, 'archive_payments never changes'); END;
 

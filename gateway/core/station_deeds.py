@@ -1,0 +1,133 @@
+"""Deeds about an existing station: suspend, resume; its operators and terminals come and go (JOIN-16, CHG-01, M12)."""
+
+import re
+
+from msgspec.structs import replace
+
+from gateway.core.items import Refusal
+from gateway.core.rows import Binding, Operator, Station, Terminal, Training
+from gateway.core.scene import Scene, conflict, malformed, missing
+from gateway.core.steps import Read, Work
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_NAME_MAX = 64
+_TRAINED_DAYS_MAX = 3650
+_DAY_MS = 86_400_000
+
+
+def suspend(scene: Scene) -> Work[Refusal | str]:
+    """No new payments; what is open goes on. subject: the institution code. One person: a doubt cannot wait."""
+    return (yield from _set_state(scene, "SUSPENDED"))
+
+
+def resume(scene: Scene) -> Work[Refusal | str]:
+    """A suspended station takes payments again."""
+    return (yield from _set_state(scene, "ACTIVE"))
+
+
+def _set_state(scene: Scene, state: str) -> Work[Refusal | str]:
+    station = yield from _station(scene)
+    if isinstance(station, Refusal):
+        return station
+    if station.state == state:
+        return conflict(f"Station {station.institution_code} is {state} already.")
+    # Told to the shop, with whom to ask.
+    scene.book.put(replace(station, state=state, reason=f"{scene.deed.reason}（经办：{scene.by}）"))
+    return state
+
+
+def _station(scene: Scene) -> Work[Station | Refusal]:
+    """The station, locked: binding and closing take turns with this."""
+    code = scene.deed.subject
+    scene.book.load((yield Read("stations_locked", [(code,)])))
+    station = scene.book.get(Station, code)
+    if station is None:
+        return missing(f"station {code}")
+    return conflict(f"Station {code} is closed for good.") if station.state == "CLOSED" else station
+
+
+def add_operator(scene: Scene) -> Work[Refusal | str]:
+    """One more person of a station. fields: operator_id, name, trained_days (1 to 3650; for every service, TRN-01)."""
+    station = yield from _station(scene)
+    if isinstance(station, Refusal):
+        return station
+    code, operator_id, name = station.institution_code, scene.field("operator_id"), scene.field("name")
+    days = scene.field("trained_days")
+    if not _IDENTIFIER.fullmatch(operator_id):
+        return malformed("1 to 16 of A-Z a-z 0-9 _ -", "operator_id")
+    if not (0 < len(name) <= _NAME_MAX and name.isprintable() and name == name.strip()):
+        return malformed("a name is 1 to 64 printable characters", "name")
+    if not (days.isascii() and days.isdigit() and 1 <= int(days[:5]) <= _TRAINED_DAYS_MAX):
+        return malformed(f"1 to {_TRAINED_DAYS_MAX} days", "trained_days")
+    scene.book.load((yield Read("operators", [(code, operator_id)])))
+    if scene.book.get(Operator, code, operator_id) is not None:
+        return conflict(f"{operator_id} is somebody's number already; numbers are never given twice.")
+    scene.book.add(Operator(institution_code=code, operator_id=operator_id, name=name, created_at=scene.now))
+    scene.book.add(
+        Training(
+            institution_code=code,
+            operator_id=operator_id,
+            service="*",
+            valid_from=scene.now,
+            valid_until=scene.now + int(days) * _DAY_MS,
+        )
+    )
+    return "ACTIVE"
+
+
+def close_operator(scene: Scene) -> Work[Refusal | str]:
+    """He works there no more; not while a certificate is bound to him. fields: operator_id."""
+    station = yield from _station(scene)
+    if isinstance(station, Refusal):
+        return station
+    code, operator_id = station.institution_code, scene.field("operator_id")
+    scene.book.load((yield Read("operators", [(code, operator_id)])))
+    operator = scene.book.get(Operator, code, operator_id)
+    if operator is None:
+        return missing(f"operator {operator_id} of station {code}")
+    if operator.state == "CLOSED":
+        return conflict("It is closed already.")
+    for binding in (yield from _bound(scene, code)):
+        if binding.operator_id == operator_id:
+            return conflict(f"Certificate {binding.keyid} is bound to it: revoke it first.")
+    scene.book.put(replace(operator, state="CLOSED"))
+    return "CLOSED"
+
+
+def add_terminal(scene: Scene) -> Work[Refusal | str]:
+    """One more device of a station. fields: terminal_id."""
+    station = yield from _station(scene)
+    if isinstance(station, Refusal):
+        return station
+    code, terminal_id = station.institution_code, scene.field("terminal_id")
+    if not _IDENTIFIER.fullmatch(terminal_id):
+        return malformed("1 to 16 of A-Z a-z 0-9 _ -", "terminal_id")
+    scene.book.load((yield Read("terminals", [(code, terminal_id)])))
+    if scene.book.get(Terminal, code, terminal_id) is not None:
+        return conflict(f"{terminal_id} is a terminal's name already; names are never given twice.")
+    scene.book.add(Terminal(institution_code=code, terminal_id=terminal_id, created_at=scene.now))
+    return "ACTIVE"
+
+
+def close_terminal(scene: Scene) -> Work[Refusal | str]:
+    """It is used no more; not while a certificate is bound to it. fields: terminal_id."""
+    station = yield from _station(scene)
+    if isinstance(station, Refusal):
+        return station
+    code, terminal_id = station.institution_code, scene.field("terminal_id")
+    scene.book.load((yield Read("terminals", [(code, terminal_id)])))
+    terminal = scene.book.get(Terminal, code, terminal_id)
+    if terminal is None:
+        return missing(f"terminal {terminal_id} of station {code}")
+    if terminal.state == "CLOSED":
+        return conflict("It is closed already.")
+    for binding in (yield from _bound(scene, code)):
+        if binding.terminal_id == terminal_id:
+            return conflict(f"Certificate {binding.keyid} is bound to it: revoke it first.")
+    scene.book.put(replace(terminal, state="CLOSED"))
+    return "CLOSED"
+
+
+def _bound(scene: Scene, code: str) -> Work[list[Binding]]:
+    scene.book.load((yield Read("bindings_of_station", [(code,)])))
+    return [one for one in scene.book.all(Binding) if one.institution_code == code and one.unbound_at is None]
