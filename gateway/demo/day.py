@@ -131,6 +131,7 @@ class Day:
             step("启动收费单位模拟器", "the biller's simulator", system.start_simulator()),
             step("建立网关：配置、试点CA、数据库、服务站", "bianmin init", system.install()),
         )
+        await step("公布吊销列表", "bianmin certs crl publish", system.publish_list())
         await step("设定演示资费", "prices for the demo", system.set_prices())
         await together(
             step(

@@ -35,9 +35,9 @@ class Office:
         if "is DONE" not in done:
             raise Mismatch(f"the plan {plan} was approved and not done: {done}")
 
-    async def issued(self, apply: Sequence[str], place: Sequence[str], out: Path) -> str:
+    async def issued(self, apply: Sequence[str], out: Path) -> str:
         """From the request to the certificate in `out`: applied for, approved by another person, issued. Its keyid."""
-        said = await self.alone(FIRST, "换发U盾证书", *apply, *place)
+        said = await self.alone(FIRST, "换发U盾证书", *apply)
         request_id = _found(r"^application ([^ ;]+);", said)
         await self.alone(SECOND, "已与服务站核对密钥指纹", "certs", "approve", request_id)
         await self.alone(FIRST, "已批准", "certs", "issue", request_id, "--out", str(out))

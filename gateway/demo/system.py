@@ -182,6 +182,10 @@ class System:
         if self._kafka is not None:
             await self.command("bus-init", "bus", "init", "--config", str(self.layout.config))
 
+    async def publish_list(self) -> None:
+        """`bianmin certs crl publish`: without a list in force no signature of the day proves anything to a stranger."""
+        await self.command("crl", "certs", "crl", "publish", "--config", str(self.layout.config))
+
     async def set_prices(self) -> None:
         """A newer tariff for QUICK_SERVICE; of one date the greatest version is in force."""
         async with self.desk() as (desk, env):

@@ -36,7 +36,8 @@ def kill_loop(stand: Stand, kills: int, *, full: bool) -> None:
             stand.kill()
         ((calls,),) = stand.sql("SELECT count(*) FROM orders WHERE in_flight = 1")
         assert calls <= IN_FLIGHT
-    stand.start(full=full)
+    # With the short ages of a forked one: what was claimed and never sent is proven absent within seconds.
+    stand.start()
     stand.settle()
     stand.stop()
     stand.check()

@@ -19,8 +19,10 @@ class OldBook:
 
     def __init__(self, folder: Path, count: int) -> None:
         house = House(folder, prices={"effective_from": "2020-01-01"}, deposit_fen=10_000_000, durable=False)
-        for table, column in (("certificates", "not_before"), ("trainings", "valid_from"), ("bindings", "bound_at")):
-            house.sql(f"UPDATE {table} SET {column} = 0")
+        house.rewrite("certificates", "not_before = 0, registered_at = 0, state_at = 0")
+        house.rewrite("certificate_steps", "at = 0")
+        house.rewrite("trainings", "valid_from = 0")
+        house.rewrite("bindings", "bound_at = 0")
         house.sql("DELETE FROM days")
         house.now = int(time.time() * 1000) - OLD_DAYS * DAY_MS
         today = house.now + OLD_DAYS * DAY_MS
