@@ -183,7 +183,7 @@ class System:
             await self.command("bus-init", "bus", "init", "--config", str(self.layout.config))
 
     async def publish_list(self) -> None:
-        """`bianmin certs crl publish`: without a list in force no signature of the day proves anything to a stranger."""
+        """`bianmin certs crl publish`: without a list in force no signature of the day proves anything."""
         await self.command("crl", "certs", "crl", "publish", "--config", str(self.layout.config))
 
     async def set_prices(self) -> None:
