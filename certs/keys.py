@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from certs.certificates import Certificate, CertificateError, parse_certificate
+from certs.certified import CertifiedKey
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -29,7 +30,7 @@ class KeyFileError(Exception):
         self.expected = expected
 
 
-class PemSigner:
+class PemSigner(CertifiedKey):
     """contracts.signer.Signer over a private key in memory: about 35 µs a P-256 signature, some 600 µs RSA-2048.
 
     Raises ValueError if the key is not the certificate's or is outside the profile.
@@ -40,7 +41,8 @@ class PemSigner:
             raise ValueError("the certificate's key must be P-256 or RSA of 2048-4096 bits")
         if key.public_key() != certificate.public_key:
             raise ValueError("the key is not the certificate's")
-        self._certificate, self._key = certificate, key
+        super().__init__(certificate)
+        self._key = key
 
     @classmethod
     def load(cls, certificate_file: Path, key_file: Path, password_file: Path) -> "PemSigner":
@@ -54,26 +56,6 @@ class PemSigner:
             return cls(certificate, key)
         except ValueError as wrong:
             raise KeyFileError(key_file, f"the private key of {certificate_file}", str(wrong)) from wrong
-
-    @property
-    def keyid(self) -> str:
-        """SHA-256 of the certificate's DER, 64 lower-case hex digits."""
-        return self._certificate.keyid
-
-    @property
-    def alg(self) -> str:
-        """The algorithm the key implies."""
-        return self._certificate.alg
-
-    @property
-    def certificate(self) -> Certificate:
-        """The parsed leaf certificate."""
-        return self._certificate
-
-    @property
-    def certificate_der(self) -> bytes:
-        """The leaf certificate."""
-        return self._certificate.der
 
     def sign(self, data: bytes) -> bytes:
         """Sign the bytes (not their hash): r‖s of 64 bytes for P-256, PKCS#1 v1.5 for RSA."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from pkcs11.types import Session
 
 from certs.certificates import Certificate
+from certs.certified import CertifiedKey
 from certs.core.signatures import holds
 from certs.tokens.algorithms import ALGORITHMS, TokenAlgorithm
 from certs.tokens.faults import TokenFault, Trouble
@@ -19,7 +20,7 @@ from certs.tokens.pins import PinSource, PinWarning
 _SELF_TEST = b"bianmin token self-test, means nothing: "
 
 
-class TokenSigner:
+class TokenSigner(CertifiedKey):
     """Signs with the key in a token; every signature is verified before it is handed out.
 
     sign() blocks for as long as the token takes (a USB key: hundreds of ms), in a thread of the module's own: call it
@@ -29,7 +30,8 @@ class TokenSigner:
 
     def __init__(self, token: OpenToken, place: KeyPlace, certificate: Certificate) -> None:
         """Use open(): it finds, checks and tests what is put together here."""
-        self._token, self._certificate = token, certificate
+        super().__init__(certificate)
+        self._token = token
         self._key = KeyInToken(token, place, certificate.public_key)
 
     @classmethod
@@ -68,26 +70,6 @@ class TokenSigner:
         signer = cls(token, place, chosen)
         signer._prove()
         return signer
-
-    @property
-    def keyid(self) -> str:
-        """SHA-256 of the certificate's DER, 64 lower-case hex digits."""
-        return self._certificate.keyid
-
-    @property
-    def alg(self) -> str:
-        """The algorithm the key implies."""
-        return self._certificate.alg
-
-    @property
-    def certificate(self) -> Certificate:
-        """The parsed leaf certificate."""
-        return self._certificate
-
-    @property
-    def certificate_der(self) -> bytes:
-        """The leaf certificate."""
-        return self._certificate.der
 
     @property
     def key_serial(self) -> str:

@@ -12,19 +12,16 @@ from gateway.core.rows import (
     Station,
     Terminal,
 )
-from gateway.core.scene import Scene, conflict, find_certificate, malformed, may_move, missing, move, open_binding
+from gateway.core.scene import Scene, conflict, find_certificate, find_move, malformed, missing, move, open_binding
 from gateway.core.steps import Read, Work
 
 
 def bind(scene: Scene) -> Work[Refusal | str]:
     """Certificate, USB key, station, terminal and operator belong together; of staff: certificate, key and person."""
-    keyid = scene.deed.subject
-    certificate = yield from find_certificate(scene, keyid)
-    if certificate is None:
-        return missing(f"certificate {keyid}")
-    to = may_move(certificate, Event.BIND, scene.now)
-    if isinstance(to, Refusal):
-        return to
+    found = yield from find_move(scene, Event.BIND)
+    if isinstance(found, Refusal):
+        return found
+    (certificate, to), keyid = found, scene.deed.subject
     scene.book.load((yield Read("certificate_requests_of", [(keyid,)])))
     request = next((one for one in scene.book.all(CertificateRequest) if one.keyid == keyid), None)
     if request is None:
@@ -100,12 +97,10 @@ def activate(scene: Scene) -> Work[Refusal | str]:
 
 def _speak(scene: Scene, event: Event) -> Work[Refusal | str]:
     """What lets a certificate speak, for the first time or again: its place is free and its key with its holder."""
-    certificate = yield from find_certificate(scene, scene.deed.subject)
-    if certificate is None:
-        return missing(f"certificate {scene.deed.subject}")
-    to = may_move(certificate, event, scene.now)
-    if isinstance(to, Refusal):
-        return to
+    found = yield from find_move(scene, event)
+    if isinstance(found, Refusal):
+        return found
+    certificate, to = found
     refused = yield from _place_is_free(scene, certificate)
     if refused is None:
         refused = yield from key_in_hand(scene, certificate.key_serial, holder_of(certificate))
@@ -145,7 +140,12 @@ def _place(binding: Binding) -> tuple[str, str, str]:
 
 def freeze(scene: Scene) -> Work[Refusal | str]:
     """From its commit on no process lets the certificate speak. One person suffices: a loss cannot wait."""
-    return (yield from _simple(scene, Event.FREEZE))
+    found = yield from find_move(scene, Event.FREEZE)
+    if isinstance(found, Refusal):
+        return found
+    certificate, to = found
+    yield from move(scene, certificate, Event.FREEZE, to)
+    return to
 
 
 def unfreeze(scene: Scene) -> Work[Refusal | str]:
@@ -162,28 +162,15 @@ def unfreeze(scene: Scene) -> Work[Refusal | str]:
     return (yield from _speak(scene, Event.UNFREEZE))
 
 
-def _simple(scene: Scene, event: Event) -> Work[Refusal | str]:
-    certificate = yield from find_certificate(scene, scene.deed.subject)
-    if certificate is None:
-        return missing(f"certificate {scene.deed.subject}")
-    to = may_move(certificate, event, scene.now)
-    if isinstance(to, Refusal):
-        return to
-    yield from move(scene, certificate, event, to)
-    return to
-
-
 def replace_certificate(scene: Scene) -> Work[Refusal | str]:
     """The old one of a renewal ends: the certificate in `by` renews it and is active."""
-    certificate = yield from find_certificate(scene, scene.deed.subject)
-    if certificate is None:
-        return missing(f"certificate {scene.deed.subject}")
+    found = yield from find_move(scene, Event.REPLACE)
+    if isinstance(found, Refusal):
+        return found
+    certificate, to = found
     heir = yield from find_certificate(scene, scene.field("by"))
     if heir is None or heir.renews != certificate.keyid or heir.state != Life.ACTIVE:
         return conflict("The certificate that takes its place must renew it and be active.")
-    to = may_move(certificate, Event.REPLACE, scene.now)
-    if isinstance(to, Refusal):
-        return to
     yield from move(scene, certificate, Event.REPLACE, to)
     return to
 
@@ -193,11 +180,9 @@ def revoke(scene: Scene) -> Work[Refusal | str]:
     code = scene.field("code")
     if code not in list(RevokedFor):
         return malformed(f"one of {', '.join(RevokedFor)}", "code")
-    certificate = yield from find_certificate(scene, scene.deed.subject)
-    if certificate is None:
-        return missing(f"certificate {scene.deed.subject}")
-    to = may_move(certificate, Event.REVOKE, scene.now)
-    if isinstance(to, Refusal):
-        return to
+    found = yield from find_move(scene, Event.REVOKE)
+    if isinstance(found, Refusal):
+        return found
+    certificate, to = found
     yield from move(scene, certificate, Event.REVOKE, to, revoked_for=code)
     return to

@@ -241,14 +241,6 @@ class AddStation(Item, frozen=True, kw_only=True):
     by: str = ""
 
 
-class SetStation(Item, frozen=True, kw_only=True):
-    """Suspend a station or resume it, with a reason."""
-
-    institution_code: str
-    state: str
-    reason: str
-
-
 class RegisterCertificate(Item, frozen=True, kw_only=True):
     """Make one of the gateway's own certificates known (reply, archive)."""
 

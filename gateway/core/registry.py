@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
 from certs.core.life import PROVISIONED
 from contracts.serials import Serials
 from gateway.core.book import Book
@@ -17,10 +15,9 @@ from gateway.core.items import (
     RegisterCertificate,
     Reply,
     SetPrices,
-    SetStation,
 )
 from gateway.core.ledger import Cause, legs_of, post
-from gateway.core.provisioned import add_lived
+from gateway.core.provisioned import provision
 from gateway.core.rows import (
     Balance,
     Binding,
@@ -82,23 +79,7 @@ def _provision(item: AddStation, book: Book, now: int) -> None:
             valid_until=item.trained_until,
         )
     )
-    book.add(
-        RegisteredCertificate(
-            keyid=item.keyid,
-            der=item.certificate_der,
-            role="station",
-            state="ACTIVE",
-            public_key_sha256=item.public_key_sha256,
-            not_before=item.not_before,
-            not_after=item.not_after,
-            registered_at=now,
-            serial=item.serial,
-            issuer_keyid=item.issuer_keyid,
-            key_serial=item.key_serial,
-            state_at=now,
-        )
-    )
-    add_lived(book, item.keyid, now, item.by)
+    provision(book, item, item.certificate_der, now, role="station", key_serial=item.key_serial, by=item.by)
     book.add(
         Binding(
             keyid=item.keyid,
@@ -115,30 +96,6 @@ def _provision(item: AddStation, book: Book, now: int) -> None:
         book.add(StationService(institution_code=code, service=service, opened_at=now))
 
 
-def set_station(items: Sequence[SetStation], env: Env) -> Work[list[Reply]]:
-    """Suspend or resume. Replies: Kept (count 0: it was so already) or Refusal."""
-    yield Now()
-    book = Book()
-    book.load((yield Read("stations_locked", sorted({(item.institution_code,) for item in items}))))
-    replies: list[Reply] = []
-    for item in items:
-        station = book.get(Station, item.institution_code)
-        if station is None:
-            replies.append(Refusal(slug="not-found", detail=f"There is no station {item.institution_code}."))
-            continue
-        if station.state == "CLOSED":
-            replies.append(
-                Refusal(slug="state-conflict", detail=f"Station {item.institution_code} is closed for good.")
-            )
-            continue
-        changed = station.state != item.state
-        if changed:
-            book.put(replace(station, state=item.state, reason=item.reason))
-        replies.append(Kept(count=int(changed)))
-    yield book.write()
-    return replies
-
-
 def register_certificate(items: Sequence[RegisterCertificate], env: Env) -> Work[list[Reply]]:
     """Make the gateway's own certificates known. Replies: Kept (count 0: known already)."""
     now: int = yield Now()
@@ -148,22 +105,7 @@ def register_certificate(items: Sequence[RegisterCertificate], env: Env) -> Work
     for item in items:
         known = book.get(RegisteredCertificate, item.keyid) is not None
         if not known:
-            book.add(
-                RegisteredCertificate(
-                    keyid=item.keyid,
-                    der=item.der,
-                    role=item.role,
-                    state="ACTIVE",
-                    public_key_sha256=item.public_key_sha256,
-                    not_before=item.not_before,
-                    not_after=item.not_after,
-                    registered_at=now,
-                    serial=item.serial,
-                    issuer_keyid=item.issuer_keyid,
-                    state_at=now,
-                )
-            )
-            add_lived(book, item.keyid, now)
+            provision(book, item, item.der, now, role=item.role)
         replies.append(Kept(count=int(not known)))
     yield book.write()
     return replies

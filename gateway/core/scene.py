@@ -1,5 +1,6 @@
 """What a deed is judged and done with, and the steps in the life of a certificate that every deed shares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -97,6 +98,23 @@ def may_move(certificate: RegisteredCertificate, event: Event, now: int) -> Life
     if to in (Life.BOUND, Life.ACTIVE) and now >= certificate.not_after:
         return Refusal(slug="certificate-expired", detail="Its time has run out: it can only be renewed.")
     return to
+
+
+def find_move(scene: Scene, event: Event) -> Work[tuple[RegisteredCertificate, Life] | Refusal]:
+    """The certificate that the deed is about, and where the event leads it; or why there is no such step."""
+    certificate = yield from find_certificate(scene, scene.deed.subject)
+    if certificate is None:
+        return missing(f"certificate {scene.deed.subject}")
+    to = may_move(certificate, event, scene.now)
+    return to if isinstance(to, Refusal) else (certificate, to)
+
+
+def freeze_all(scene: Scene, certificates: Sequence[RegisteredCertificate]) -> Work[None]:
+    """Those of them that can be frozen are."""
+    for certificate in certificates:
+        to = may_move(certificate, Event.FREEZE, scene.now)
+        if not isinstance(to, Refusal):
+            yield from move(scene, certificate, Event.FREEZE, to)
 
 
 def move(

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from certs.core.life import PROVISIONED, Event
+from certs.core.life import PROVISIONED
 from gateway.core.book import Book
 from gateway.core.env import Env
 from gateway.core.items import Kept, Refusal, Reply
-from gateway.core.items_deeds import FirstStaff, RegisterStaff
-from gateway.core.provisioned import add_lived
+from gateway.core.items_deeds import RegisterStaff
+from gateway.core.provisioned import provision
 from gateway.core.rows import RegisteredCertificate, StaffMember
-from gateway.core.scene import Scene, conflict, malformed, may_move, missing, move
+from gateway.core.scene import Scene, conflict, freeze_all, malformed, missing
 from gateway.core.steps import Now, Read, Scan, Work
 
 _STAFF_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
@@ -32,10 +32,12 @@ def add(scene: Scene) -> Work[Refusal | str]:
     scene.book.load((yield Read("staff", [(staff_id,)])))
     if scene.book.get(StaffMember, staff_id) is not None:
         return conflict(f"{staff_id} is somebody's id already; ids are never given twice.")
-    scene.book.add(
-        StaffMember(staff_id=staff_id, name=name, department=department, added_at=scene.now, state_at=scene.now)
-    )
+    scene.book.add(_member(staff_id, name, department, scene.now))
     return "ACTIVE"
+
+
+def _member(staff_id: str, name: str, department: str, now: int) -> StaffMember:
+    return StaffMember(staff_id=staff_id, name=name, department=department, added_at=now, state_at=now)
 
 
 def leave(scene: Scene) -> Work[Refusal | str]:
@@ -49,11 +51,7 @@ def leave(scene: Scene) -> Work[Refusal | str]:
         return conflict(f"{staff_id} has left already.")
     scene.book.put(replace(member, state="LEFT", state_at=scene.now))
     scene.book.load((yield Read("certificates_of_staff", [(staff_id,)])))
-    for certificate in scene.book.all(RegisteredCertificate):
-        if certificate.staff_id == staff_id and not isinstance(
-            to := may_move(certificate, Event.FREEZE, scene.now), Refusal
-        ):
-            yield from move(scene, certificate, Event.FREEZE, to)
+    yield from freeze_all(scene, [one for one in scene.book.all(RegisteredCertificate) if one.staff_id == staff_id])
     return "LEFT"
 
 
@@ -72,28 +70,8 @@ def register_staff(items: Sequence[RegisterStaff], env: Env) -> Work[list[Reply]
             replies.append(malformed(f"no such department: {', '.join(sorted(unknown))}", "department"))
         else:
             for one in item.people:
-                _register(book, one, now, item.by)
+                book.add(_member(one.staff_id, one.name, one.department, now))
+                provision(book, one, one.der, now, role="operator", staff_id=one.staff_id, by=item.by)
             replies.append(Kept(count=len(item.people)))
     yield book.write()
     return replies
-
-
-def _register(book: Book, one: FirstStaff, now: int, by: str) -> None:
-    book.add(StaffMember(staff_id=one.staff_id, name=one.name, department=one.department, added_at=now, state_at=now))
-    book.add(
-        RegisteredCertificate(
-            keyid=one.keyid,
-            der=one.der,
-            role="operator",
-            state="ACTIVE",
-            public_key_sha256=one.public_key_sha256,
-            not_before=one.not_before,
-            not_after=one.not_after,
-            registered_at=now,
-            serial=one.serial,
-            issuer_keyid=one.issuer_keyid,
-            state_at=now,
-            staff_id=one.staff_id,
-        )
-    )
-    add_lived(book, one.keyid, now, by)

@@ -1,6 +1,7 @@
 """Deeds about an existing station: suspend, resume; its operators and terminals come and go (JOIN-16, CHG-01, M12)."""
 
 import re
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -85,13 +86,8 @@ def close_operator(scene: Scene) -> Work[Refusal | str]:
     operator = scene.book.get(Operator, code, operator_id)
     if operator is None:
         return missing(f"operator {operator_id} of station {code}")
-    if operator.state == "CLOSED":
-        return conflict("It is closed already.")
-    for binding in (yield from _bound(scene, code)):
-        if binding.operator_id == operator_id:
-            return conflict(f"Certificate {binding.keyid} is bound to it: revoke it first.")
-    scene.book.put(replace(operator, state="CLOSED"))
-    return "CLOSED"
+    bound = [one for one in (yield from _bound(scene, code)) if one.operator_id == operator_id]
+    return _close(scene, operator, bound)
 
 
 def add_terminal(scene: Scene) -> Work[Refusal | str]:
@@ -119,12 +115,16 @@ def close_terminal(scene: Scene) -> Work[Refusal | str]:
     terminal = scene.book.get(Terminal, code, terminal_id)
     if terminal is None:
         return missing(f"terminal {terminal_id} of station {code}")
-    if terminal.state == "CLOSED":
+    bound = [one for one in (yield from _bound(scene, code)) if one.terminal_id == terminal_id]
+    return _close(scene, terminal, bound)
+
+
+def _close(scene: Scene, part: Operator | Terminal, bound: Sequence[Binding]) -> Refusal | str:
+    if part.state == "CLOSED":
         return conflict("It is closed already.")
-    for binding in (yield from _bound(scene, code)):
-        if binding.terminal_id == terminal_id:
-            return conflict(f"Certificate {binding.keyid} is bound to it: revoke it first.")
-    scene.book.put(replace(terminal, state="CLOSED"))
+    for binding in bound:
+        return conflict(f"Certificate {binding.keyid} is bound to it: revoke it first.")
+    scene.book.put(replace(part, state="CLOSED"))
     return "CLOSED"
 
 

@@ -85,7 +85,6 @@ UNITS: Mapping[type[Item], Unit] = {
     revocations.KeepList: revocations.keep_list,
     partner_keys.FindPartnerKeys: partner_keys.find_partner_keys,
     items.AddStation: registry.add_station,
-    items.SetStation: registry.set_station,
     items.RegisterCertificate: registry.register_certificate,
     items.SetPrices: registry.set_prices,
     items.Deposit: registry.deposit,

@@ -4,12 +4,11 @@ import re
 
 from msgspec.structs import replace
 
-from certs.core.life import Event
 from certs.core.stock import Movement, Stock, after
 from gateway.core.items import Refusal
 from gateway.core.keys_in_hand import certificates_in, find_key, holder_of, live_in
 from gateway.core.rows import StaffMember, Station, UsbKey, UsbKeyStep
-from gateway.core.scene import Scene, conflict, malformed, may_move, missing, move
+from gateway.core.scene import Scene, conflict, freeze_all, malformed, missing
 from gateway.core.steps import Read, Work
 
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/-]{0,63}")
@@ -91,10 +90,7 @@ def _away(scene: Scene, movement: Movement) -> Work[Refusal | str]:
     moved = yield from _moved(scene, movement)
     if isinstance(moved, Refusal):
         return moved
-    for certificate in (yield from certificates_in(scene, scene.deed.subject)):
-        to = may_move(certificate, Event.FREEZE, scene.now)
-        if not isinstance(to, Refusal):
-            yield from move(scene, certificate, Event.FREEZE, to)
+    yield from freeze_all(scene, (yield from certificates_in(scene, scene.deed.subject)))
     return moved
 
 

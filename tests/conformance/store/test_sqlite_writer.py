@@ -87,6 +87,7 @@ async def test_a_database_may_lie_deep(sqlite_file: Path) -> None:
     try:
         store = SqliteStore(deep / "book.db", toys.UNITS, None)
         await store.open()
+        assert writer.alive()
         await store.close()
     finally:
         writer.stop()

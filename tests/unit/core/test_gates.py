@@ -67,7 +67,7 @@ def early_training(house: House) -> None:
 
 
 def suspend(house: House) -> None:
-    house.ask(items.SetStation(institution_code=code(1), state="SUSPENDED", reason="r"), items.Kept)
+    poke(house, "UPDATE stations SET state = 'SUSPENDED', reason = 'r'")
 
 
 def shut(house: House) -> None:

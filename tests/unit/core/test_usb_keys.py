@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from certs.core.stock import TABLE, Stock
-from gateway.core import items, rows
+from gateway.core import rows
 from tests.stand.bureau import asked
 from tests.stand.house import code, keyid
 from tests.stand.office import Office
@@ -111,8 +111,7 @@ def test_station_closes_with_its_certificates_and_keeps_its_money(office: Office
     (row,) = office.house.rows_of(rows.RegisteredCertificate, "keyid = ?", keyid(1))
     assert row.revoked_for == "cessationOfOperation"
     assert office.house.rows_of(rows.Binding, "institution_code = ? AND unbound_at IS NULL", code(1)) == []
-    resume = items.SetStation(institution_code=code(1), state="ACTIVE", reason="")
-    assert office.house.ask(resume, items.Refusal).slug == "state-conflict"
+    assert office.no(office.clerk, "station.resume", code(1)) == "state-conflict"
     one = asked()
     application = office.bureau.application(one, code(1))
     assert office.no(office.clerk, "certs.apply", one.public_key_sha256, **application) == "state-conflict"
