@@ -47,11 +47,6 @@ def as_private_key(key: SigningKey) -> PrivateKey:
     return _EcKey(key, public) if isinstance(public, ec.EllipticCurvePublicKey) else _RsaKey(key, public)
 
 
-def is_inside(key: PrivateKey) -> bool:
-    """Whether a key stands behind as_private_key, so that no file can be made of it."""
-    return isinstance(key, _EcKey | _RsaKey)
-
-
 class _Inside:
     """What no key that stays inside its token does."""
 

@@ -1,6 +1,6 @@
 """One idempotency key, one effect (M3): a key is one row, and accept and inquiry race on that row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -99,11 +99,3 @@ def kept_by(payment: Payment, orders: Sequence[Order]) -> Order | None:
     own = [o for o in orders if o.gateway_serial == payment.gateway_serial and o.kind == OrderKind.CANCEL]
     newest = max(own, key=lambda order: order.order_serial, default=None)
     return newest if newest is not None and newest.state in (OrderState.REFUSED, OrderState.VOID) else None
-
-
-def by_serial(orders: Sequence[Order]) -> Mapping[str, list[Order]]:
-    """Orders grouped by payment."""
-    grouped: dict[str, list[Order]] = {}
-    for order in orders:
-        grouped.setdefault(order.gateway_serial, []).append(order)
-    return grouped
