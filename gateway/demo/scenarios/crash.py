@@ -29,6 +29,7 @@ async def killed(stage: Stage) -> Sequence[Row]:
             need(before.state == "RESERVED" and not before.attempts, f"the second order is {before.state}")
             pids = stage.system.kill_gateway()
             await stage.system.start_gateway()
+            await _sent_on(stage, waiting.gateway_serial)
             stage.moments.restarted.set()
             return await _recovered(stage, terminal, in_flight.gateway_serial, waiting.gateway_serial, pids)
     finally:
@@ -46,6 +47,16 @@ async def _on_the_wire(stage: Stage, gateway_serial: str) -> None:
     await stage.wait(booked, 15, "the order does not reach the biller")
     trace = await stage.book.trace(gateway_serial)
     need(trace.state == "SENT" and trace.outcomes(OrderKind.PAY) == (None,), f"its call is over: {trace.state}")
+
+
+async def _sent_on(stage: Stage, gateway_serial: str) -> None:
+    """Wait until the biller has accepted the other order: the next story takes the biller down."""
+
+    async def accepted() -> bool | None:
+        outcomes = (await stage.book.trace(gateway_serial)).outcomes(OrderKind.PAY)
+        return True if outcomes and outcomes[-1] == "Accepted" else None
+
+    await stage.wait(accepted, 30, "the order that waited is not sent after the restart")
 
 
 async def _recovered(stage: Stage, terminal: Terminal, first: str, second: str, pids: Sequence[int]) -> Sequence[Row]:
