@@ -90,12 +90,14 @@ def measure(options: Options) -> list[Result]:
         samples = floor.sample_requests(house, ORDER, 500)
         book = Book(house, config, floor.ItemSource(samples, ORDER))
         asyncio.run(book.fill(FEW, None))
+        settle(server)
         with Window() as at_few:
             few = asyncio.run(book.measure())
         before = wal_bytes(server)
         grown = book.stored
         asyncio.run(book.fill(MANY_FULL if options.full else MANY, None if options.full else FILL_LIMIT_S))
         per_payment = (wal_bytes(server) - before) // max(1, book.stored - grown)
+        settle(server)
         with Window() as at_many:
             many = asyncio.run(book.measure())
         size_mib = int(server.run_sql("SELECT pg_database_size(current_database())", DATABASE)) / 2**20
@@ -105,6 +107,12 @@ def measure(options: Options) -> list[Result]:
         "database_mib": round(size_mib, 1),
     }
     return [growth_result((few, at_few), (many, at_many), book.stored, settings)]
+
+
+def settle(server: PostgresServer) -> None:
+    """Both measurements begin with what filling left behind written and swept, and with pages that are logged whole."""
+    server.run_sql("VACUUM (ANALYZE)", DATABASE)
+    server.run_sql("CHECKPOINT")
 
 
 def wal_bytes(server: PostgresServer) -> int:

@@ -50,9 +50,10 @@ class House:
         manifests: Sequence[Manifest] = (ACME, METERS),
         prices: Mapping[str, Any] | None = None,
         durable: bool = True,
+        now: int = NOON,
     ) -> None:
         """prices: changes to every service's price. durable=False: no fsync, for tests that need many commits."""
-        self.now = NOON
+        self.now = now
         self.env = Env(
             zone=ZoneInfo("Asia/Shanghai"), manifests={each.name: each for each in manifests}, rights=load_rights()
         )

@@ -18,14 +18,10 @@ class OldBook:
     """`count` final payments of two days long ago, one of this day; published and sealed. payments: the old ones."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        house = House(folder, prices={"effective_from": "2020-01-01"}, deposit_fen=10_000_000, durable=False)
-        house.rewrite("certificates", "not_before = 0, registered_at = 0, state_at = 0")
-        house.rewrite("certificate_steps", "at = 0")
-        house.rewrite("trainings", "valid_from = 0")
-        house.rewrite("bindings", "bound_at = 0")
-        house.sql("DELETE FROM days")
-        house.now = int(time.time() * 1000) - OLD_DAYS * DAY_MS
-        today = house.now + OLD_DAYS * DAY_MS
+        today = int(time.time() * 1000)
+        prices = {"effective_from": "2020-01-01"}
+        begun = today - OLD_DAYS * DAY_MS
+        house = House(folder, prices=prices, deposit_fen=10_000_000, durable=False, now=begun)
         self.house = house
         self.payments: list[rows.Payment] = []
         for number in range(count):
