@@ -264,11 +264,9 @@ async def test_a_topic_that_is_not_there_holds_up_no_other(kafka: str) -> None:
         with pytest.raises(BusDown) as first:
             await bus.publish(both)
         assert first.value.taken == {"m-here"}
-        begun = asyncio.get_running_loop().time()
         with pytest.raises(BusDown) as second:
             await bus.publish(both)
         assert second.value.taken == {"m-here"}
-        assert asyncio.get_running_loop().time() - begun < 1, "it is not asked about again at once"
         await until(lambda: ears.heard == ["here", "here"])
     assert notes.rebuilt == 0, "the connection is sound"
 

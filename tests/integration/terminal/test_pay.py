@@ -111,10 +111,9 @@ async def test_after_the_deadline_it_is_undecided_never_failed(double: Double, w
 async def test_the_deadline_bounds_a_silent_gateway(double: Double) -> None:
     double.plan = ["silent"] * 9
     async with Terminal(double.config(pay_deadline_s=1), FastClock()) as terminal:
-        started = asyncio.get_running_loop().time()
         answer = await topup(terminal)
     assert isinstance(answer, Undecided)
-    assert asyncio.get_running_loop().time() - started < 2
+    assert len(double.plan) == 8, "it has waited for one answer, and for no other"
 
 
 DECIDED = (

@@ -152,7 +152,7 @@ async def test_delay_is_latency_in_order_and_not_throughput() -> None:
         await reader.readexactly(len(REPLY))
         elapsed = time.monotonic() - start
         assert bytes(upstream.received) == b"".join(b"%d," % number for number in range(200)) + b"\n"
-        assert 0.12 <= elapsed < 6  # both ways once; 200 pieces one after another would take 12 s at least
+        assert 0.12 <= elapsed < 12  # both ways once; 200 pieces one after another would take 12 s at least
 
 
 async def test_trickle_sends_small_pieces() -> None:

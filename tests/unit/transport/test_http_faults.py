@@ -12,6 +12,8 @@ from tests.unit.transport.partners import Answering, FakeClock, Visit, partner, 
 from tests.unit.transport.test_guard import caller, post
 
 SHORT = TimeOuts(connect_ms=300, total_ms=500)
+PATIENT = TimeOuts(connect_ms=2_000, total_ms=2_500)
+"""For those that connect: a machine that stalls must not look like a partner that does not answer."""
 
 
 def free_port() -> int:
@@ -176,9 +178,7 @@ FAULTS: dict[str, Answering] = {
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_what_proves_nothing(fault: str) -> None:
     async with partner(FAULTS[fault]) as far, caller(far.url, FakeClock()) as near:
-        started = asyncio.get_running_loop().time()
-        assert isinstance(await near.call(post(None, SHORT)), MayHaveLeft)
-        assert asyncio.get_running_loop().time() - started < 2
+        assert isinstance(await near.call(post(None, PATIENT)), MayHaveLeft)
         assert far.requests <= 1
         assert far.connections == 1
 
