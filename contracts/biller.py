@@ -1,6 +1,6 @@
 """The port between the payment flow and a biller's adapter (design s5, style s6)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, runtime_checkable
@@ -192,6 +192,18 @@ class TakesNotices(Protocol):
     """Can.NOTICE. Synchronous and pure but for the clock: authenticates and reads one notice."""
 
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice | BadNotice: ...
+
+
+@runtime_checkable
+class PinsServer(Protocol):
+    """Its server can be held to certificates that the bureau has pinned."""
+
+    def pin_server(self, certificates: Sequence[bytes]) -> None:
+        """From the next connection on its server is one of these (DER), whatever CA or name; none: nobody is.
+
+        Instead of what its configuration says of servers. Also before open(). Raises ValueError for what is none.
+        """
+        ...
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from certs.certificates import Certificate
 from certs.core.chains import issuer_of
 from certs.core.profile import normal_authority
 from certs.keys import PemSigner, load_certificate, load_certificates, load_password
-from contracts.biller import Adapter, Biller
+from contracts.biller import Adapter, Biller, PinsServer
 from contracts.breaker import BreakerPolicy
 from contracts.clock import Clock
 from gateway.bus.port import Bus
@@ -29,12 +29,14 @@ from gateway.core.restored import PeekRestoring
 from gateway.flow.closed_board import Board, BookBoard, ClosedBoard
 from gateway.flow.crash_points import CrashPoints
 from gateway.flow.engine import FlowEngine
+from gateway.flow.partner_servers import PartnerServers
 from gateway.flow.parts import Parts
 from gateway.flow.pointed_store import PointedStore
 from gateway.flow.task_group import TaskGroup
 from gateway.flow.waiters import Waiters
 from gateway.http.admin import AdminServer
 from gateway.http.certificates import served_pem
+from gateway.http.keeping import KeptReplies
 from gateway.http.partner import PartnerServer
 from gateway.http.partner_tls import PartnerDoor
 from gateway.http.server import TerminalServer
@@ -119,12 +121,14 @@ class App:
             worker=worker,
         )
         self._engine: FlowEngine | None = None
+        self._servers: PartnerServers | None = None
         self._bus: Bus | None = None
         self._board: Board = board if self._alone else BookBoard(store, clock, self._observer.chore_failed)
         if flow:
             billers: dict[str, Biller] = {
                 name: adapters[name].build(settings, clock) for name, settings in config.billers.items()
             }
+            self._servers = PartnerServers(store, self._pinning(billers))
             bus = self._bus = build_bus(config, store, clock, self._observer.bus, worker, tasks=self._tasks)
             self._engine = FlowEngine(
                 parts,
@@ -139,12 +143,23 @@ class App:
         self._waiters = self._engine.waiters if self._engine else Waiters(env.topic_prefix)
         self._draining = False
         self._readiness = Readiness(store, config.store.queue_max, lambda: self._draining)
+        self._kept = KeptReplies(store, env, clock, parts.entropy, self._observer.chore_failed)
         services = self._services(adapters, env, store, clock)
         self._public = TerminalServer(services) if self._api else None
         self._partner_tls = self._tls()
         self._door = self._make_door(store, clock)
         self._partner = PartnerServer(services, self._door) if self._api and flow else None
         self._admin = AdminServer(services) if flow else None
+
+    def _pinning(self, billers: Mapping[str, Biller]) -> dict[str, PinsServer]:
+        found: dict[str, PinsServer] = {}
+        for name in self._config.http.partner_server_certs:
+            biller: object = billers.get(name)
+            if not isinstance(biller, PinsServer):
+                form = f"names of [billers] whose adapter can be held to certificates, not {name}"
+                raise ConfigError(self._config.file, "http.partner_server_certs", form)
+            found[name] = biller
+        return found
 
     def _make_door(self, store: Store, clock: Clock) -> PartnerDoor | None:
         billers, context = self._config.http.partner_client_certs, self._partner_tls
@@ -176,6 +191,7 @@ class App:
             render_metrics=lambda: self._observer.render(engine, store, self._bus),
             certificate_pem=served_pem(store, self._signing.issuings),
             accepted=self._observer.accepted,
+            replied=self._kept.keep,
             notices=engine.notices if engine else {},
             limits=replace(
                 Limits(),
@@ -212,11 +228,16 @@ class App:
             watch = self._watch()
             await watch.compare_clocks()
             await self._register_own_certificates()
+            if self._servers is not None:
+                await self._servers.look()
+                self._tasks.for_ever("partners' servers", self._servers.turn, self._clock)
             if self._engine is not None:
                 await self._engine.sign_in()
             else:
                 self._store.listen(self._waiters.on_rows)
             ports = await self._listen(reuse_port=reuse_port)
+            if self._public is not None:
+                self._tasks.for_ever("replies", self._kept.turn, self._clock)
             if isinstance(self._board, BookBoard) and self._api and not (self._engine and self._engine.calls):
                 await self._board.look()
                 self._tasks.for_ever("board", self._board.turn, self._clock)
@@ -289,6 +310,7 @@ class App:
         if self._partner is not None:
             await self._partner.stop()
         await self._tasks.close()
+        await self._kept.flush()
         if self._admin is not None:
             await self._admin.stop()
         await self._readiness.close()

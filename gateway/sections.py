@@ -56,8 +56,9 @@ class Http(Section, frozen=True, kw_only=True):
     """The three listeners. listen: the terminals' (public); partner_port: notices, on the same host; admin_port on
     admin_host. authorities: what a signed `@authority` may be. Without TLS files only loopback is listened on, unless
     plain_http says that a proxy in front ends TLS. partner_client_certs: billers whose notices come only over TLS with
-    a client certificate that is pinned for them (`certs partner add --use tls`). in_flight_max: requests at once;
-    station_per_s, station_burst: the token bucket of each station."""
+    a client certificate that is pinned for them (`certs partner add --use tls`); partner_server_certs: billers whose
+    server is believed by such a certificate alone, instead of by the files in its section. in_flight_max: requests at
+    once; station_per_s, station_burst: the token bucket of each station."""
 
     listen: str = "127.0.0.1:8443"
     authorities: tuple[str, ...]
@@ -68,6 +69,7 @@ class Http(Section, frozen=True, kw_only=True):
     tls_key_file: Path | None = None
     tls_key_password_file: Path | None = None
     partner_client_certs: tuple[str, ...] = ()
+    partner_server_certs: tuple[str, ...] = ()
     plain_http: bool = False
     in_flight_max: int = 512
     body_max_bytes: int = 16_384

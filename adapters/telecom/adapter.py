@@ -1,7 +1,7 @@
 """The telecom platform as a biller: asks, waits, and hands every answer to the pure readers of this folder."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -40,7 +40,8 @@ def new_nonce() -> str:
 
 
 class Telecom:
-    """Biller, QueriesBills, QueriesResults, Reverses, Cancels, TakesNotices and FetchesRecon over interface 3.4.
+    """Biller, QueriesBills, QueriesResults, Reverses, Cancels, TakesNotices, PinsServer and FetchesRecon over
+    interface 3.4.
 
     Nothing is read or opened before open(), which raises ValueError for unreadable keys. No method raises for what
     the platform or the network did; an order the platform could not take is NotSent, since nothing left.
@@ -58,6 +59,7 @@ class Telecom:
         self._config, self._clock, self._codes, self._nonce = config, clock, codes, nonce
         self._manifest = manifest
         self._opened: tuple[Agent, HttpCaller] | None = None
+        self._pinned: Sequence[bytes] | None = None
         connect = config.connect_timeout_ms
         self._slow = TimeOuts(connect_ms=connect, total_ms=config.pay_timeout_ms)
         self._quick = TimeOuts(connect_ms=connect, total_ms=config.reply_timeout_ms)
@@ -78,10 +80,17 @@ class Telecom:
             clock=self._clock,
             base_url=config.base_url,
             connections=config.connections,
-            ssl_context=client_context(config.tls),
+            ssl_context=client_context(config.tls, self._pinned),
         )
         await caller.open()
         self._opened = agent, caller
+
+    def pin_server(self, certificates: Sequence[bytes]) -> None:
+        """See PinsServer; client certificate and key stay those of the configuration."""
+        context = client_context(self._config.tls, certificates)
+        self._pinned = certificates
+        if self._opened is not None:
+            self._opened[1].use(context)
 
     async def close(self) -> None:
         """Close every connection; may be called twice."""

@@ -11,10 +11,13 @@ from yarl import URL
 from adapters.transport.guard import Guard, Withheld, tracing
 from contracts import traces
 from contracts.clock import Clock
+from contracts.sent import SENT
 
 KEEPALIVE_S = 10
 """Idle seconds after which a connection is not used again; below every partner's own limit, see HttpCaller."""
 _CHUNK = 65_536
+_KEPT = ("content-", "signature", "soapaction", traces.HEADER)
+"""How the names of headers begin that are evidence; any other may hold a password or a session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,7 @@ class TimeOuts:
 class HttpCall:
     """One request. target: path and query, already escaped, appended to the base address as it is.
 
+    Target and body are kept as evidence (contracts.sent): no PIN, secret or whole card number may stand in them.
     body: None for GET. send_deadline: on clock.boottime(), None where no money moves. reply_limit: bytes of body.
     """
 
@@ -92,13 +96,16 @@ class HttpCaller:
         self._ssl_context = ssl_context
         self._session: aiohttp.ClientSession | None = None
 
+    def use(self, ssl_context: ssl.SSLContext | None) -> None:
+        """From the next request on: connections that stand under another context are not used again."""
+        self._ssl_context = ssl_context
+
     async def open(self) -> None:
         """Build the pool; nothing is connected yet."""
         connector = aiohttp.TCPConnector(
             limit=self._connections,
             keepalive_timeout=KEEPALIVE_S,
             ttl_dns_cache=KEEPALIVE_S,
-            ssl=self._ssl_context if self._ssl_context is not None else True,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -132,6 +139,9 @@ class HttpCaller:
             return _judge(guard, proven=True, cause=type(failure).__name__)
         except Exception as failure:  # boundary: whatever a hostile answer breaks is in doubt
             return _judge(guard, proven=False, cause=type(failure).__name__)
+        finally:
+            if guard.passed and (sent := SENT.get()) is not None:
+                sent.append(as_evidence(self._base_url, call))
 
     async def _exchange(self, session: aiohttp.ClientSession, call: HttpCall, guard: Guard) -> Result:
         async with session.request(
@@ -141,6 +151,7 @@ class HttpCaller:
             headers=_traced(call.headers),
             allow_redirects=False,
             timeout=client_timeout(call.time_outs),
+            ssl=self._ssl_context if self._ssl_context is not None else True,
             trace_request_ctx=guard,
         ) as response:
             body = bytearray()
@@ -151,6 +162,14 @@ class HttpCaller:
                     return MayHaveLeft("reply.too_long")
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status, headers, bytes(body))
+
+
+def as_evidence(base_url: str, call: HttpCall) -> bytes:
+    """A request as it is kept: its first line, the headers that may be evidence, an empty line, the body as it left."""
+    url = URL(base_url + call.target, encoded=True)
+    lines = [f"{call.method} {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}"]
+    lines += [f"{name}: {value}" for name, value in _traced(call.headers).items() if name.lower().startswith(_KEPT)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + (call.body or b"")
 
 
 def _traced(headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,30 +35,34 @@ class TlsFiles:
         return None
 
 
-def client_context(files: TlsFiles) -> "ssl.SSLContext | None":
+def client_context(files: TlsFiles, pinned: "Sequence[bytes] | None" = None) -> "ssl.SSLContext | None":
     """What connects to that partner; None where the system's defaults are meant.
 
-    TLS 1.2 at least. Raises ValueError naming the file that cannot be used, never a secret.
+    pinned: DER of its server's certificates, instead of ca_file and pinned_cert_file; none at all: no server is
+    believed. TLS 1.2 at least. Raises ValueError naming the file that cannot be used, never a secret.
     """
-    if files == TlsFiles():
+    if files == TlsFiles() and pinned is None:
         return None
     import ssl  # here: an installed adapter is imported light
 
-    context = ssl.create_default_context() if not files.pinned_cert_file else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    pins = pinned is not None or files.pinned_cert_file
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if pins:
+        # A certificate that is no authority's counts as the end of a chain, and the chain is that certificate.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.check_hostname = False
+    elif not files.ca_file:
+        context.load_default_certs()
     try:
-        if files.ca_file:
-            context = ssl.create_default_context(cafile=files.ca_file)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if files.pinned_cert_file:
-            context.load_verify_locations(cafile=files.pinned_cert_file)
-            # A certificate that is no authority's counts as the end of a chain, and the chain is that certificate.
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-            context.check_hostname = False
+        if pinned is not None:
+            for der in pinned:
+                context.load_verify_locations(cadata=der)
+        elif pins or files.ca_file:
+            context.load_verify_locations(cafile=files.pinned_cert_file or files.ca_file)
     except (OSError, ssl.SSLError) as wrong:
-        raise ValueError(
-            f"{files.pinned_cert_file or files.ca_file}: expected PEM certificates: {_why(wrong)}"
-        ) from None
+        file = "the pinned certificates" if pinned is not None else files.pinned_cert_file or files.ca_file
+        raise ValueError(f"{file}: expected PEM certificates: {_why(wrong)}") from None
     if files.client_cert_file:
         password = _password(files.client_key_password_file)
         try:

@@ -10,6 +10,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.core.certificate_fields import read_fields
+
 
 class KeyKind(StrEnum):
     """What kind of key a certificate holds. Only EC_P256 and RSA sign and verify here (api s1)."""
@@ -28,10 +30,13 @@ _SM2_SPKI = bytes.fromhex("301306072a8648ce3d020106082a811ccf5501822d")
 class Dates:
     """What can be told of any certificate, also of one whose key is not supported. Nothing of it is verified.
 
-    keyid: SHA-256 of the DER, 64 lower-case hex digits. serial: the certificate's. not_after is exclusive.
+    keyid: SHA-256 of the DER, 64 lower-case hex digits; public_key_sha256: the same of its SubjectPublicKeyInfo.
+    serial: the certificate's. not_after is exclusive.
     """
 
+    der: bytes
     keyid: str
+    public_key_sha256: str
     kind: KeyKind
     serial: int
     subject: str
@@ -47,8 +52,11 @@ def read_dates(data: bytes) -> Dates:
     """
     pem = data.lstrip().startswith(b"-----BEGIN")
     parsed = x509.load_pem_x509_certificate(data) if pem else x509.load_der_x509_certificate(data)
+    der = parsed.public_bytes(Encoding.DER)
     return Dates(
-        keyid=hashlib.sha256(parsed.public_bytes(Encoding.DER)).hexdigest(),
+        der=der,
+        keyid=hashlib.sha256(der).hexdigest(),
+        public_key_sha256=hashlib.sha256(read_fields(der).spki).hexdigest(),
         kind=key_kind(parsed),
         serial=parsed.serial_number,
         subject=parsed.subject.rfc4514_string(),

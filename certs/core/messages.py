@@ -60,6 +60,16 @@ class SignedRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedReply:
+    """A reply as its signer made it. headers: send exactly these with the status and body that were given."""
+
+    headers: dict[str, str]
+    keyid: str
+    base: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyProof:
     """A reply that is proven: status and body only, other headers are not. created: Unix seconds."""
 

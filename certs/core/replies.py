@@ -18,7 +18,7 @@ from certs.core.headers import (
     read_signature,
     write_signature,
 )
-from certs.core.messages import Refused, ReplyHead, ReplyProof
+from certs.core.messages import Refused, ReplyHead, ReplyProof, SignedReply
 from certs.core.signatures import holds
 from contracts.signer import Signer
 
@@ -39,8 +39,8 @@ def _base(status: int, digest: str, content_type: str, field: str, params: str) 
 
 def sign_reply(
     signer: Signer, *, status: int, body: bytes, content_type: str, created: int, request_signature_field: str
-) -> dict[str, str]:
-    """The headers that prove a reply: send exactly these with exactly this status and body.
+) -> SignedReply:
+    """The headers that prove a reply, to be sent with exactly this status and body, and what was signed.
 
     status: 200-599. content_type: sent and covered only with a body. created: Unix seconds.
     request_signature_field: SignedRequest.signature_field of the request answered, whose signature verified.
@@ -65,8 +65,9 @@ def sign_reply(
     typed = content_type if body else ""
     base = _base(status, headers["Content-Digest"], typed, request_signature_field, params)
     headers["Signature-Input"] = f"bm={params}"
-    headers["Signature"] = write_signature(signer.sign(base))
-    return headers
+    signature = signer.sign(base)
+    headers["Signature"] = write_signature(signature)
+    return SignedReply(headers=headers, keyid=signer.keyid, base=base, signature=signature)
 
 
 def reply_keyid(reply: ReplyHead) -> str | Refused:

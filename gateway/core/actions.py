@@ -8,7 +8,9 @@ from gateway.core import (
     certificate_deeds,
     certificate_requests,
     partner_deeds,
+    root_deeds,
     staff_deeds,
+    station_add,
     station_deeds,
     station_exit,
     usb_key_deeds,
@@ -46,7 +48,7 @@ ACTIONS: Mapping[str, Action] = {
     "certs.issue": Action(do=certificate_requests.issue),
     "certs.bind": Action(do=certificate_deeds.bind, two=True),
     "certs.activate": Action(do=certificate_deeds.activate),
-    "certs.freeze": Action(do=certificate_deeds.freeze, two_if=approvers.ending_takes_two),
+    "certs.freeze": Action(do=certificate_deeds.freeze),
     "certs.unfreeze": Action(do=certificate_deeds.unfreeze, two=True),
     "certs.replace": Action(do=certificate_deeds.replace_certificate),
     "certs.revoke": Action(do=certificate_deeds.revoke, two_if=approvers.ending_takes_two),
@@ -57,10 +59,13 @@ ACTIONS: Mapping[str, Action] = {
     "key.return": Action(do=usb_key_deeds.give_back, two_if=approvers.returning_takes_two),
     "key.lost": Action(do=usb_key_deeds.lose),
     "key.destroy": Action(do=usb_key_deeds.destroy),
+    root_deeds.FOUND: Action(do=root_deeds.found),
+    root_deeds.RESTORE: Action(do=root_deeds.restore),
     "staff.add": Action(do=staff_deeds.add, two=True),
     "staff.leave": Action(do=staff_deeds.leave, two_if=approvers.leaving_takes_two),
     "partner.add": Action(do=partner_deeds.add, two=True),
     "partner.close": Action(do=partner_deeds.close),
+    "station.add": Action(do=station_add.add, two=True),
     "station.suspend": Action(do=station_deeds.suspend),
     "station.resume": Action(do=station_deeds.resume),
     "operator.add": Action(do=station_deeds.add_operator, two=True),
@@ -72,5 +77,5 @@ ACTIONS: Mapping[str, Action] = {
 }
 APPROVE, REJECT = "ops.approve", "ops.reject"
 """The second person's deeds about a plan; its right is that of the plan's action, under `approves`."""
-RIGHTS = frozenset(action.right or name for name, action in ACTIONS.items())
-"""What roles.toml may name."""
+RIGHTS = frozenset(action.right or name for name, action in ACTIONS.items()) - root_deeds.BY_ROOT
+"""What roles.toml may name; no department has what is the root's."""

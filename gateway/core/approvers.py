@@ -1,4 +1,4 @@
-"""Who could still approve after a deed: a bureau with fewer than two such people cannot help itself any more (M12)."""
+"""Who could still approve after a deed: a bureau with fewer than two such people needs its root's key (M12)."""
 
 from collections.abc import Set as AbstractSet
 
@@ -23,7 +23,7 @@ def leaving_takes_two(scene: Scene) -> Work[bool]:
 
 
 def ending_takes_two(scene: Scene) -> Work[bool]:
-    """`certs.freeze`, `certs.revoke`: whether the end of this certificate leaves too few. Of stations: never."""
+    """`certs.revoke`: whether the end of this certificate leaves too few. Of stations: never."""
     scene.book.load((yield Read("certificates", [(scene.deed.subject,)])))
     certificate = scene.book.get(RegisteredCertificate, scene.deed.subject)
     if certificate is None or certificate.staff_id is None:
@@ -39,6 +39,19 @@ def returning_takes_two(scene: Scene) -> Work[bool]:
         return False
     yield from _look(scene)
     return _too_few(scene.book, scene.env, scene.now, keyids=keyids)
+
+
+def who_can(scene: Scene) -> Work[frozenset[str]]:
+    """Staff ids of those who can approve now."""
+    yield from _look(scene)
+    # Of two that ask at once the second sees, after it has waited for the first, whom that one brought in.
+    yield from _look(scene)
+    return frozenset(_approvers(scene.book, scene.env, scene.now))
+
+
+def keeps(env: Env, department: str) -> bool:
+    """Whether people of this department may approve a new person and his certificate."""
+    return env.rights.get(department, Rights()).approves >= KEEPERS
 
 
 def _look(scene: Scene) -> Work[None]:
@@ -57,11 +70,7 @@ def _too_few(book: Book, env: Env, now: int, *, staff_id: str = "", keyids: Abst
 
 def _approvers(book: Book, env: Env, now: int) -> dict[str, set[str]]:
     """Keyids of the certificates that can sign an approval now, by person."""
-    people = {
-        one.staff_id
-        for one in book.all(StaffMember)
-        if one.state == "ACTIVE" and env.rights.get(one.department, Rights()).approves >= KEEPERS
-    }
+    people = {one.staff_id for one in book.all(StaffMember) if one.state == "ACTIVE" and keeps(env, one.department)}
     found: dict[str, set[str]] = {}
     for one in book.all(RegisteredCertificate):
         if one.staff_id in people and one.state == Life.ACTIVE and one.not_before <= now < one.not_after:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from certs.core.certificates import CertificateError, parse_certificate
 from certs.core.life import Event
@@ -18,13 +19,27 @@ from gateway.core.items import Kept, Refusal, Reply
 from gateway.core.items_deeds import DEED_MAX, Act, Acted, Deed, ExpireCertificates
 from gateway.core.own_ca import judge_own
 from gateway.core.rights import Rights
+from gateway.core.root_deeds import BY_ROOT
 from gateway.core.rows import Nonce, RegisteredCertificate, Setting, StaffMember
-from gateway.core.scene import CLOCK, Scene, conflict, malformed, may_move, move
+from gateway.core.scene import CLOCK, ROOT, Scene, conflict, malformed, may_move, move
 from gateway.core.steps import Claim, Now, Read, Scan, Work
 
 _NEAR_S = 2 * (WINDOW_MAX_S + CLOCK_SKEW_S)
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _REASON_MAX = 256
+DEED, ROOT_DEED = "deed", "root-deed"
+"""Kinds of records: by a person of the staff, by the root's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    """Who signed: a staff id, or ROOT; with what he may do."""
+
+    who: str
+    rights: Rights
+
+
+_ROOT = _Signer(ROOT, Rights(may=BY_ROOT))
 
 
 def act(items: Sequence[Act], env: Env) -> Work[list[Reply]]:
@@ -46,40 +61,52 @@ def _one(item: Act, book: Book, now: int, env: Env) -> Work[Acted | Refusal]:
     deed = read_deed(item.deed)
     if isinstance(deed, Refusal):
         return deed
-    book.load((yield Read("certificates", [(item.keyid,)])))
-    member = yield from _signer(item, deed, book, now, env)
-    if isinstance(member, Refusal):
-        return member
+    signer = yield from (_root if deed.action in BY_ROOT else _person)(item, deed, book, now, env)
+    if isinstance(signer, Refusal):
+        return signer
     again = yield from _take_nonce(item, deed)
     if again is not None:
         return again
     serials = Serials(now, env.zone, item.entropy)
-    record = make_record(
-        kind="deed",
-        record_id=serials.mint(),
-        now=now,
-        institution_code=None,
-        gateway_serial=None,
-        keyid=item.keyid,
-        base=item.deed,
-        signature=item.signature,
-    )
-    book.add(record)
+    record_id = serials.mint()
     scene = Scene(
         book=book,
         env=env,
         now=now,
         deed=deed,
         digest=hashlib.sha256(item.deed).hexdigest(),
-        record_id=record.record_id,
-        by=member.staff_id,
+        record_id=record_id,
+        by=signer.who,
         keyid=item.keyid,
         serials=serials,
     )
-    rights = env.rights.get(member.department, Rights())
     if deed.action in (APPROVE, REJECT):
-        return (yield from decide(scene, item.signature, rights))
-    return (yield from _do(scene, item.deed, rights))
+        reply = yield from decide(scene, item.signature, signer.rights)
+    else:
+        reply = yield from _do(scene, item.deed, signer.rights)
+    record = make_record(
+        kind=ROOT_DEED if signer is _ROOT else DEED,
+        record_id=record_id,
+        now=now,
+        institution_code=None,
+        gateway_serial=None,
+        keyid=item.keyid,
+        base=item.deed,
+        signature=item.signature,
+        body=outcome(reply),
+    )
+    book.add(record)
+    return reply
+
+
+def outcome(reply: Acted | Refusal) -> bytes:
+    """What came of a deed, kept with it: what its subject became, which plan waits for another, or why it was refused.
+
+    So that a change in the book that a deed had made, and that somebody took back by hand, is found by `bianmin audit`.
+    """
+    if isinstance(reply, Refusal):
+        return canonical({"refused": reply.slug})
+    return canonical({"state": reply.state} | ({} if reply.waits is None else {"waits": reply.waits}))
 
 
 def _do(scene: Scene, plan: bytes, rights: Rights) -> Work[Acted | Refusal]:
@@ -113,8 +140,32 @@ def read_deed(data: bytes) -> Deed | Refusal:
     return deed
 
 
-def _signer(item: Act, deed: Deed, book: Book, now: int, env: Env) -> Work[StaffMember | Refusal]:
+def _root(item: Act, deed: Deed, book: Book, now: int, env: Env) -> Work[_Signer | Refusal]:
+    """The root itself, by the certificate that the configuration names."""
+    root = env.root
+    if root is None or item.keyid != root.keyid:
+        return Refusal(slug="certificate-unknown", detail="Only the root's key does this.")
+    if not holds(root, root.alg, item.deed, item.signature):
+        return Refusal(slug="signature-invalid", detail="The signature is not by the root's key.")
+    if not root.not_before.timestamp() * 1000 <= now < root.not_after.timestamp() * 1000:
+        return Refusal(slug="certificate-expired", detail="The root is not valid at this moment.")
+    stale = yield from _stale(deed, now)
+    return _ROOT if stale is None else stale
+
+
+def _stale(deed: Deed, now: int) -> Work[Refusal | None]:
+    """It was not signed just now, or before the book's nonces were put away."""
+    settings: list[Setting] = yield Read("settings", [(NONCE_FLOOR,)])
+    floor = settings[0].value if settings else 0
+    second, now_s = deed.at // 1000, now // 1000
+    if not second - CLOCK_SKEW_S <= now_s <= second + WINDOW_MAX_S or second * 1000 <= floor:
+        return Refusal(slug="signature-expired", detail=f"The deed is of {rfc3339(deed.at)}, now it is {rfc3339(now)}.")
+    return None
+
+
+def _person(item: Act, deed: Deed, book: Book, now: int, env: Env) -> Work[_Signer | Refusal]:
     """The person whose certificate signed, if it may speak now."""
+    book.load((yield Read("certificates", [(item.keyid,)])))
     row = book.get(RegisteredCertificate, item.keyid)
     if row is None or row.role != "operator" or row.staff_id is None:
         return Refusal(slug="certificate-unknown", detail="No certificate of the staff.")
@@ -127,11 +178,9 @@ def _signer(item: Act, deed: Deed, book: Book, now: int, env: Env) -> Work[Staff
     outsider = judge_own(certificate, env, now)
     if isinstance(outsider, Refusal) and outsider.slug != "certificate-expired":
         return outsider
-    settings: list[Setting] = yield Read("settings", [(NONCE_FLOOR,)])
-    floor = settings[0].value if settings else 0
-    second, now_s = deed.at // 1000, now // 1000
-    if not second - CLOCK_SKEW_S <= now_s <= second + WINDOW_MAX_S or second * 1000 <= floor:
-        return Refusal(slug="signature-expired", detail=f"The deed is of {rfc3339(deed.at)}, now it is {rfc3339(now)}.")
+    stale = yield from _stale(deed, now)
+    if stale is not None:
+        return stale
     if row.state in ("REVOKED", "FROZEN", "REPLACED"):
         return Refusal(slug="certificate-revoked", detail=f"The certificate is {row.state.lower()}.")
     if row.state == "EXPIRED" or not row.not_before <= now < row.not_after or isinstance(outsider, Refusal):
@@ -140,7 +189,7 @@ def _signer(item: Act, deed: Deed, book: Book, now: int, env: Env) -> Work[Staff
     member = book.need(StaffMember, row.staff_id)
     if row.state != "ACTIVE" or member.state != "ACTIVE":
         return Refusal(slug="certificate-not-bound", detail="The certificate is not of an active person.")
-    return member
+    return _Signer(member.staff_id, env.rights.get(member.department, Rights()))
 
 
 def _take_nonce(item: Act, deed: Deed) -> Work[Refusal | None]:

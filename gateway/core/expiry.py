@@ -10,6 +10,13 @@ NOT_RENEWED = (
 ENDING = f"state IN ('ISSUED', 'BOUND', 'ACTIVE', 'FROZEN') AND not_after <= :until AND {NOT_RENEWED}"
 """SQL over `certificates`: alive, ends until :until, and nobody has cared for it."""
 
+PARTNERS_ENDING = (
+    "state = 'ACTIVE' AND not_after <= :until AND NOT EXISTS (SELECT 1 FROM partner_certificates heir WHERE heir.biller"
+    " = partner_certificates.biller AND heir.use = partner_certificates.use AND heir.state = 'ACTIVE'"
+    " AND heir.not_after > partner_certificates.not_after)"
+)
+"""SQL over `partner_certificates`: counts, ends until :until, and no later one of that use is pinned."""
+
 
 def days_left(not_after: int, now: int) -> int | None:
     """Whole days until a certificate ends, where that is within the longest lead time; None where it is not."""

@@ -147,6 +147,7 @@ class Judge(Item, frozen=True, kw_only=True):
 
     The order is named by our serials, or by (biller, partner_serial); a notice also says account and amount.
     asked_at: Question.asked_at, None: now. An absence is as old as its question (M6); that of a call, as its claim.
+    sent: what left us for it: the requests of the call or question, the answer to the notice.
     """
 
     source: str  # reply, query, notice, file, clock
@@ -160,6 +161,7 @@ class Judge(Item, frozen=True, kw_only=True):
     biller_account: str | None = None
     amount_fen: int | None = None
     asked_at: int | None = None
+    sent: tuple[bytes, ...] = ()
     trace_id: str = ""
 
 

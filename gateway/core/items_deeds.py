@@ -26,7 +26,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Act(Item, frozen=True, kw_only=True):
-    """Do a deed. deed: its canonical bytes. signature: over them, by the registered certificate `keyid`.
+    """Do a deed. deed: its canonical bytes. signature: over them, by the registered certificate `keyid`, or the root.
 
     entropy: 64 random bits. arrival_id: of this asking, so that a commit whose answer was lost is known again.
     """
@@ -44,28 +44,6 @@ class Acted(Reply, frozen=True, kw_only=True):
     subject: str
     state: str
     waits: str | None = None
-
-
-class FirstStaff(msgspec.Struct, frozen=True, kw_only=True):
-    """A person of the first staff with a certificate."""
-
-    staff_id: str
-    name: str
-    department: str
-    keyid: str
-    der: bytes
-    public_key_sha256: str
-    not_before: int
-    not_after: int
-    serial: str = ""
-    issuer_keyid: str = ""
-
-
-class RegisterStaff(Item, frozen=True, kw_only=True):
-    """The first staff of an installation, at its making; refused where the book has any staff. by: as of AddStation."""
-
-    people: list[FirstStaff]
-    by: str = ""
 
 
 class ExpireCertificates(Item, frozen=True, kw_only=True):

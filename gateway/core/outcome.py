@@ -18,6 +18,10 @@ from gateway.core.steps import Now, Read, Work
 
 LOST = "Lost"
 """Outcome of an attempt whose call nobody answered for: written by recovery, overruled by a late answer."""
+PARTNER_REQUEST = "partner-request"
+"""Kind of a record: the bytes of a call or question as they left us, in the commit of what came of it."""
+PARTNER_ANSWER = "partner-answer"
+"""Kind of a record: the bytes we answer a notice with, in the commit that lets us."""
 
 
 def judge(items: Sequence[Judge], env: Env) -> Work[list[Reply]]:
@@ -110,18 +114,7 @@ def _judge_one(item: Judge, order: Order, payment: Payment, mover: Mover) -> Jud
     current = not named or (attempt is not None and attempt.attempt == order.attempts)
     if attempt is not None:
         order = _end_attempt(item, attempt, order, mover, current=current)
-    record_id = None
-    if item.answer.raw:
-        record = make_record(
-            kind=item.source,
-            record_id=mover.serials.mint(),
-            now=mover.now,
-            institution_code=None,
-            gateway_serial=gateway_serial,
-            body=item.answer.raw,
-        )
-        book.add(record)
-        record_id = record.record_id
+    record_id = _keep_bytes(item, book, mover.serials, mover.now, gateway_serial)
     piece = Piece(
         evidence_id=evidence_id,
         source=item.source,
@@ -176,19 +169,28 @@ def _end_attempt(item: Judge, attempt: Attempt, order: Order, mover: Mover, *, c
     return order
 
 
+def _keep_bytes(item: Judge, book: Book, serials: Serials, now: int, gateway_serial: str | None) -> str | None:
+    """What left us, then what came: its record's id, None where nothing came."""
+    sent_kind = PARTNER_ANSWER if item.source == "notice" else PARTNER_REQUEST
+    kept = [(sent_kind, body) for body in item.sent] + [(item.source, item.answer.raw)] * bool(item.answer.raw)
+    record_id = None
+    for kind, body in kept:
+        record = make_record(
+            kind=kind,
+            record_id=serials.mint(),
+            now=now,
+            institution_code=None,
+            gateway_serial=gateway_serial,
+            body=body,
+        )
+        book.add(record)
+        record_id = record.record_id
+    return record_id if item.answer.raw else None
+
+
 def _unknown(item: Judge, book: Book, serials: Serials, now: int) -> Judged:
     """Evidence that names no order of ours is kept too, with an alarm."""
-    if item.answer.raw:
-        book.add(
-            make_record(
-                kind=item.source,
-                record_id=serials.mint(),
-                now=now,
-                institution_code=None,
-                gateway_serial=None,
-                body=item.answer.raw,
-            )
-        )
+    _keep_bytes(item, book, serials, now, None)
     book.add(
         Alarm(
             alarm_id=serials.mint(),

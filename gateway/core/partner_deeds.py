@@ -1,12 +1,12 @@
 """Deeds about partners' certificates: add (two people, M12) and close. Certificates are pinned: nothing is built up."""
 
-import binascii
 from base64 import b64decode
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from certs.core.certificates import Certificate, CertificateError, parse_certificate
+from certs.core.algorithms import Dates, read_dates
+from certs.core.certificates import Certificate, parse_certificate
 from certs.core.revocation_lists import may_sign_lists, names_issuer
 from gateway.core.items import Refusal
 from gateway.core.rows import PartnerCertificate
@@ -15,7 +15,8 @@ from gateway.core.steps import Read, Work
 
 AT_ONCE = 2
 """Certificates of one partner and use that count at the same time: the one in use, and its successor."""
-USES = ("sign", "tls", "ca")
+WATCH = "watch"
+USES = ("sign", "tls", "ca", WATCH)
 _S = 1000
 
 
@@ -23,8 +24,9 @@ def add(scene: Scene) -> Work[Refusal | str]:
     """Pin a certificate. subject: its keyid; fields: biller, use, certificate (its DER in base64).
 
     sign: of its signatures; tls: of its server, or of itself as a client; ca: whose revocation lists count for the
-    others. Refused: a biller that is not configured, one that has ended, a key that was ever registered (also under
-    another certificate: a closed key never comes back), more than AT_ONCE at the same time.
+    others; watch: only its dates are watched, whatever its key is (SM2): nothing is verified by it. Refused: a biller
+    that is not configured, one that has ended, a key that was ever registered (also under another certificate: a
+    closed key never comes back), more than AT_ONCE at the same time.
     """
     biller, use = scene.field("biller"), scene.field("use")
     if biller not in scene.env.manifests:
@@ -65,15 +67,18 @@ def add(scene: Scene) -> Work[Refusal | str]:
     return "ACTIVE"
 
 
-def _read(scene: Scene, use: str) -> Certificate | Refusal:
+def _read(scene: Scene, use: str) -> Certificate | Dates | Refusal:
     try:
-        certificate = parse_certificate(b64decode(scene.field("certificate"), validate=True))
-    except (CertificateError, binascii.Error) as wrong:
+        der = b64decode(scene.field("certificate"), validate=True)
+        certificate = read_dates(der) if use == WATCH else parse_certificate(der)
+    except ValueError as wrong:
         return malformed(f"a certificate as DER in base64; {wrong}", "certificate")
     if certificate.keyid != scene.deed.subject:
         return malformed("the keyid of the certificate", "subject")
     if int(certificate.not_after.timestamp()) * _S <= scene.now:
         return Refusal(slug="certificate-expired", detail="It has ended.")
+    if isinstance(certificate, Dates):
+        return certificate
     if use == "sign" and not certificate.alg:
         return malformed("a key that this service can verify by: P-256, or RSA of 2048-4096 bits", "certificate")
     if use == "ca" and not may_sign_lists(certificate):
@@ -109,7 +114,7 @@ def _leans_on(authority: PartnerCertificate, rows: Sequence[PartnerCertificate])
             row.keyid
             for row in rows
             if (row.biller, row.state) == (authority.biller, "ACTIVE")
-            and row.use != "ca"
+            and row.use not in ("ca", WATCH)
             and names_issuer(parse_certificate(row.der), own)
         ),
         None,

@@ -1,7 +1,9 @@
-"""Certificates that were made with all they belong to, before there was staff to do it step by step (JOIN-16)."""
+"""Certificates that come to life at once, with all they belong to: by one deed, or before there was staff (JOIN-16)."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
+from certs.core.certificates import Certificate
 from certs.core.life import PROVISIONED, TABLE, Event, Life
 from gateway.core.book import Book
 from gateway.core.rows import CertificateStep, RegisteredCertificate
@@ -31,6 +33,44 @@ class Certified(Protocol):
     def issuer_keyid(self) -> str: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """On whose word. staff: PROVISIONED, where nobody signed; then reason says who typed it (`cli:NAME`).
+
+    prepared_by: of who had prepared it. deed: SHA-256 of the deed that did it; record_id: its record.
+    """
+
+    staff: str = PROVISIONED
+    prepared_by: str = PROVISIONED
+    deed: str | None = None
+    record_id: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A certificate as Certified has it."""
+
+    keyid: str
+    public_key_sha256: str
+    not_before: int
+    not_after: int
+    serial: str
+    issuer_keyid: str
+
+
+def certified(certificate: Certificate, issuer: Certificate) -> Made:
+    """What a certificate says of itself."""
+    return Made(
+        keyid=certificate.keyid,
+        public_key_sha256=certificate.public_key_sha256,
+        not_before=int(certificate.not_before.timestamp()) * 1000,
+        not_after=int(certificate.not_after.timestamp()) * 1000,
+        serial=f"{certificate.serial:x}",
+        issuer_keyid=issuer.keyid,
+    )
+
+
 def provision(
     book: Book,
     item: Certified,
@@ -40,12 +80,9 @@ def provision(
     role: str,
     key_serial: str = "",
     staff_id: str | None = None,
-    by: str = "",
+    word: Word,
 ) -> None:
-    """Register it as active, with every step of its life until then done by PROVISIONED.
-
-    by: who typed it, as the operating system knows him (`cli:NAME`); kept as the reason of each step.
-    """
+    """Register it as active, with every step of its life until then on one word."""
     book.add(
         RegisteredCertificate(
             keyid=item.keyid,
@@ -74,7 +111,9 @@ def provision(
                 from_state=came or "",
                 to_state=state,
                 at=now,
-                staff=PROVISIONED,
-                reason=by or None,
+                staff=word.staff,
+                deed=word.deed,
+                record_id=word.record_id,
+                reason=word.reason,
             )
         )

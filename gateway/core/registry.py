@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from certs.core.life import PROVISIONED
 from contracts.serials import Serials
 from gateway.core.book import Book
 from gateway.core.days import open_day
@@ -17,13 +16,14 @@ from gateway.core.items import (
     SetPrices,
 )
 from gateway.core.ledger import Cause, legs_of, post
-from gateway.core.provisioned import provision
+from gateway.core.provisioned import Word, provision
 from gateway.core.rows import (
     Balance,
     Binding,
     CommissionPlan,
     Operator,
     RegisteredCertificate,
+    StaffMember,
     Station,
     StationService,
     Tariff,
@@ -31,32 +31,61 @@ from gateway.core.rows import (
     Training,
     Voucher,
 )
-from gateway.core.steps import Now, Read, Work
+from gateway.core.steps import Now, Read, Scan, Work
 
 
 def add_station(items: Sequence[AddStation], env: Env) -> Work[list[Reply]]:
-    """Provision stations whole. Replies: Kept, or Refusal where code or certificate exist already."""
+    """Provision stations whole, before there is staff: `bianmin init`. Where there is, it is the deed `station.add`.
+
+    Replies: Kept, or Refusal: there is staff, or code or certificate exist already.
+    """
     now: int = yield Now()
     book = Book()
     book.load((yield Read("stations", sorted({(item.institution_code,) for item in items}))))
     book.load((yield Read("certificates", sorted({(item.keyid,) for item in items}))))
+    book.load((yield Scan("staff_any")))
     replies: list[Reply] = []
     for item in items:
         unsold = [service for service in item.services if service not in env.billers]
-        if book.get(Station, item.institution_code):
+        if book.all(StaffMember):
+            replies.append(
+                Refusal(
+                    slug="state-conflict", detail="Staff exists here already: two of its people add a station (M12)."
+                )
+            )
+        elif book.get(Station, item.institution_code):
             replies.append(Refusal(slug="state-conflict", detail=f"Station {item.institution_code} exists."))
         elif book.get(RegisteredCertificate, item.keyid):
             replies.append(Refusal(slug="state-conflict", detail="This certificate is registered already."))
         elif unsold:
             replies.append(Refusal(slug="service-not-open", detail=f"No adapter sells {', '.join(unsold)}."))
         else:
-            _provision(item, book, now)
+            provision_station(item, book, now, Word(reason=item.by or None))
             replies.append(Kept(count=1))
     yield book.write()
     return replies
 
 
-def _provision(item: AddStation, book: Book, now: int) -> None:
+def provision_station(item: AddStation, book: Book, now: int, word: Word) -> None:
+    """Everything a station begins with; whether it may be is judged before."""
+    provision_place(item, book, now)
+    provision(book, item, item.certificate_der, now, role="station", key_serial=item.key_serial, word=word)
+    book.add(
+        Binding(
+            keyid=item.keyid,
+            institution_code=item.institution_code,
+            terminal_id=item.terminal_id,
+            operator_id=item.operator_id,
+            key_serial=item.key_serial,
+            bound_at=now,
+            prepared_by=word.prepared_by,
+            approved_by=word.staff,
+        )
+    )
+
+
+def provision_place(item: AddStation, book: Book, now: int) -> None:
+    """The station itself, with terminal, operator and services, and no certificate yet."""
     code = item.institution_code
     book.add(
         Station(
@@ -79,19 +108,6 @@ def _provision(item: AddStation, book: Book, now: int) -> None:
             valid_until=item.trained_until,
         )
     )
-    provision(book, item, item.certificate_der, now, role="station", key_serial=item.key_serial, by=item.by)
-    book.add(
-        Binding(
-            keyid=item.keyid,
-            institution_code=code,
-            terminal_id=item.terminal_id,
-            operator_id=item.operator_id,
-            key_serial=item.key_serial,
-            bound_at=now,
-            prepared_by=PROVISIONED,
-            approved_by=PROVISIONED,
-        )
-    )
     for service in item.services:
         book.add(StationService(institution_code=code, service=service, opened_at=now))
 
@@ -105,7 +121,7 @@ def register_certificate(items: Sequence[RegisterCertificate], env: Env) -> Work
     for item in items:
         known = book.get(RegisteredCertificate, item.keyid) is not None
         if not known:
-            provision(book, item, item.der, now, role=item.role)
+            provision(book, item, item.der, now, role=item.role, word=Word())
         replies.append(Kept(count=int(not known)))
     yield book.write()
     return replies

@@ -11,11 +11,13 @@ from gateway.core.book import Book
 from gateway.core.env import Env
 from gateway.core.items import Refusal
 from gateway.core.items_deeds import Deed
-from gateway.core.rows import Binding, CertificateStep, RegisteredCertificate
+from gateway.core.rows import Binding, CertificateRequest, CertificateStep, RegisteredCertificate
 from gateway.core.steps import Read, Work
 
 CLOCK = "clock"
 """Who does what only time does."""
+ROOT = "root"
+"""Who does what the root's key signed: the first staff, and the way back when fewer than two people can approve."""
 LAPSES_DAYS = 30
 """So long what one person has asked for waits for another's word; after that nobody remembers what it was about."""
 _DAY_MS = 86_400_000
@@ -47,6 +49,15 @@ class Scene:
     def field(self, name: str) -> str:
         """A field of the deed, "" where it is not there."""
         return self.deed.fields.get(name, "")
+
+
+def key_known(scene: Scene, digest: str) -> Work[bool]:
+    """Whether a public key (SHA-256) was registered or applied for; of a refused application it may come again."""
+    scene.book.load((yield Read("certificates_by_key", [(digest,)])))
+    scene.book.load((yield Read("certificate_requests_by_key", [(digest,)])))
+    registered = any(one.public_key_sha256 == digest for one in scene.book.all(RegisteredCertificate))
+    asked = (one for one in scene.book.all(CertificateRequest) if one.public_key_sha256 == digest)
+    return registered or any(one.state != Life.REFUSED for one in asked)
 
 
 def conflict(detail: str) -> Refusal:

@@ -11,9 +11,11 @@ from gateway.core.scene import Scene, conflict, malformed, missing
 from gateway.core.steps import Read, Work
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_DAYS = re.compile(r"[1-9][0-9]{0,3}")
 _NAME_MAX = 64
 _TRAINED_DAYS_MAX = 3650
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
+"""Of a day of training."""
 
 
 def suspend(scene: Scene) -> Work[Refusal | str]:
@@ -52,28 +54,45 @@ def add_operator(scene: Scene) -> Work[Refusal | str]:
     station = yield from _station(scene)
     if isinstance(station, Refusal):
         return station
-    code, operator_id, name = station.institution_code, scene.field("operator_id"), scene.field("name")
-    days = scene.field("trained_days")
-    if not _IDENTIFIER.fullmatch(operator_id):
-        return malformed("1 to 16 of A-Z a-z 0-9 _ -", "operator_id")
-    if not (0 < len(name) <= _NAME_MAX and name.isprintable() and name == name.strip()):
-        return malformed("a name is 1 to 64 printable characters", "name")
-    if not (days.isascii() and days.isdigit() and 1 <= int(days[:5]) <= _TRAINED_DAYS_MAX):
-        return malformed(f"1 to {_TRAINED_DAYS_MAX} days", "trained_days")
+    code, operator_id = station.institution_code, scene.field("operator_id")
+    wrong = identifier_wrong(scene, "operator_id") or name_wrong(scene, "name") or trained_wrong(scene)
+    if wrong is not None:
+        return wrong
     scene.book.load((yield Read("operators", [(code, operator_id)])))
     if scene.book.get(Operator, code, operator_id) is not None:
         return conflict(f"{operator_id} is somebody's number already; numbers are never given twice.")
-    scene.book.add(Operator(institution_code=code, operator_id=operator_id, name=name, created_at=scene.now))
+    scene.book.add(
+        Operator(institution_code=code, operator_id=operator_id, name=scene.field("name"), created_at=scene.now)
+    )
     scene.book.add(
         Training(
             institution_code=code,
             operator_id=operator_id,
             service="*",
             valid_from=scene.now,
-            valid_until=scene.now + int(days) * _DAY_MS,
+            valid_until=scene.now + int(scene.field("trained_days")) * DAY_MS,
         )
     )
     return "ACTIVE"
+
+
+def identifier_wrong(scene: Scene, field: str) -> Refusal | None:
+    """A terminal's or an operator's number that is out of form."""
+    return None if _IDENTIFIER.fullmatch(scene.field(field)) else malformed("1 to 16 of A-Z a-z 0-9 _ -", field)
+
+
+def name_wrong(scene: Scene, field: str) -> Refusal | None:
+    """A name that is out of form."""
+    name = scene.field(field)
+    right = 0 < len(name) <= _NAME_MAX and name.isprintable() and name == name.strip()
+    return None if right else malformed("a name is 1 to 64 printable characters", field)
+
+
+def trained_wrong(scene: Scene) -> Refusal | None:
+    """trained_days that is out of form."""
+    days = scene.field("trained_days")
+    right = _DAYS.fullmatch(days) is not None and int(days) <= _TRAINED_DAYS_MAX
+    return None if right else malformed(f"1 to {_TRAINED_DAYS_MAX} days", "trained_days")
 
 
 def close_operator(scene: Scene) -> Work[Refusal | str]:
@@ -96,8 +115,9 @@ def add_terminal(scene: Scene) -> Work[Refusal | str]:
     if isinstance(station, Refusal):
         return station
     code, terminal_id = station.institution_code, scene.field("terminal_id")
-    if not _IDENTIFIER.fullmatch(terminal_id):
-        return malformed("1 to 16 of A-Z a-z 0-9 _ -", "terminal_id")
+    wrong = identifier_wrong(scene, "terminal_id")
+    if wrong is not None:
+        return wrong
     scene.book.load((yield Read("terminals", [(code, terminal_id)])))
     if scene.book.get(Terminal, code, terminal_id) is not None:
         return conflict(f"{terminal_id} is a terminal's name already; names are never given twice.")

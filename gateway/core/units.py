@@ -27,7 +27,7 @@ from gateway.core import (
     resolve,
     restored,
     revocations,
-    staff_deeds,
+    told,
     views,
 )
 from gateway.core.env import Env
@@ -76,6 +76,7 @@ UNITS: Mapping[type[Item], Unit] = {
     leases.DropLeases: leases.drop_leases,
     allowances.Renew: allowances.renew,
     audited.KeepAudit: audited.keep_audit,
+    told.KeepReplies: told.keep_replies,
     archive.ArchivePayments: archive.archive_payments,
     archive.ArchiveRecords: archive.archive_records,
     archive.ArchiveMessages: archive.archive_messages,
@@ -89,7 +90,6 @@ UNITS: Mapping[type[Item], Unit] = {
     items.SetPrices: registry.set_prices,
     items.Deposit: registry.deposit,
     items_deeds.Act: deeds.act,
-    items_deeds.RegisterStaff: staff_deeds.register_staff,
     items_deeds.ExpireCertificates: deeds.expire_certificates,
 }
 """Units that write."""

@@ -13,6 +13,7 @@ from gateway.demo.biller import Biller
 from gateway.demo.book import Book
 from gateway.demo.closing import close_day
 from gateway.demo.faults import DemoFault, Mismatch
+from gateway.demo.office import Office
 from gateway.demo.proofs import Proof, prove
 from gateway.demo.scenarios import DAY
 from gateway.demo.screen import Screen
@@ -169,7 +170,8 @@ class Day:
         return [self._open(SMALL, self._moments.small_shop), self._open(KEYED, self._moments.keyed_shop)]
 
     async def _open(self, shop: Shop, opened: asyncio.Event) -> None:
-        await self._system.add_shop(shop)
+        words = ("station", "add", shop.code, "--name", shop.name, "--operator-name", "赵六")
+        await Office(self._system, f"shop-{shop.code}").both("新站开业", *words)
         await self._system.deposit(shop)
         opened.set()
 

@@ -13,10 +13,10 @@ FIRST, SECOND = 1, 2
 
 
 class Office:
-    """Runs commands as one of the two people whom `bianmin init` registered."""
+    """Runs commands as one of the two people whom `bianmin init` registered. name: of its logs."""
 
-    def __init__(self, system: System) -> None:
-        self._system, self._numbers = system, itertools.count(1)
+    def __init__(self, system: System, name: str = "office") -> None:
+        self._system, self._name, self._numbers = system, name, itertools.count(1)
 
     async def alone(self, person: int, reason: str, *words: str) -> str:
         """One person's deed; what the command said. Raises DemoFault where it is refused."""
@@ -24,7 +24,7 @@ class Office:
         keys, secrets = layout.installation / "keys", layout.installation / "secrets"
         who = ["--as", str(keys / f"staff-{person}.cert.pem"), "--key", str(keys / f"staff-{person}.key.pem")]
         who += ["--password-file", str(secrets / f"staff-{person}-key.password"), "--reason", reason]
-        name = f"office-{next(self._numbers):02}-{'-'.join(words[:3] if words[1] == 'key' else words[:2])}"
+        name = f"{self._name}-{next(self._numbers):02}-{'-'.join(words[:3] if words[1] == 'key' else words[:2])}"
         return await self._system.command(name, *words, *who, "--config", str(layout.config))
 
     async def both(self, reason: str, *words: str) -> None:

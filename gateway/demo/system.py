@@ -269,11 +269,6 @@ class System:
             child.kill()
         return [child.pid for child in self._gateway]
 
-    async def add_shop(self, shop: Shop) -> None:
-        """`bianmin station add`, beside the running gateway."""
-        options = ["--name", shop.name, "--operator-name", "赵六", "--config", str(self.layout.config)]
-        await self.command(f"station-add-{shop.code}", "station", "add", shop.code, *options)
-
     async def deposit(self, shop: Shop) -> None:
         """`bianmin station deposit`, beside the running gateway."""
         options = ["--voucher", f"DEMO-{shop.code}", "--outlet", "370001", "--by", "0001"]

@@ -14,6 +14,7 @@ from contracts.biller import Biller, Cancels, PayOrder, QueriesResults, Reverses
 from contracts.breaker import Breaker, BreakerPolicy, Ticket
 from contracts.manifest import Manifest
 from contracts.outcomes import Unknown
+from contracts.sent import SENT
 from contracts.states import OrderKind, OrderState
 from gateway.core.allowances import CALLS, QUESTIONS
 from gateway.core.items import Answer, Claim, Granted, Judge, Judged, NotNow, Question
@@ -229,7 +230,8 @@ class Lane:
         self, granted: Granted, send_deadline: float, ticket: Ticket, slot: "_Slot"
     ) -> Order | None:
         parts, started = self._parts, self._parts.clock.monotonic()
-        outcome = await self._call(granted, send_deadline)
+        sent: list[bytes] = []
+        outcome = await self._call(granted, send_deadline, sent)
         slot.free()  # the biller is done with us: another account's call need not wait for our commit
         self._wake.set()
         answer = flatten(outcome)
@@ -245,6 +247,7 @@ class Lane:
                 gateway_serial=granted.order.gateway_serial,
                 order_serial=granted.order.order_serial,
                 attempt_id=granted.attempt_id,
+                sent=tuple(sent),
                 trace_id=granted.payment.trace_id,
             )
         )
@@ -262,11 +265,12 @@ class Lane:
         if self.breaker.state(now) is not was:
             self._parts.note.breaker_moved(self.name, was, self.breaker.state(now))
 
-    async def _call(self, granted: Granted, send_deadline: float) -> AnyAnswer:
+    async def _call(self, granted: Granted, send_deadline: float, sent: list[bytes]) -> AnyAnswer:
         """The biller's word as a value, whatever the adapter does; no call outlives its deadline."""
         order = granted_order(granted, send_deadline)
         limit_s = (granted.call_deadline - granted.now) / 1000 - DEADLINE_MARGIN_S
         traces.CURRENT.set(traces.traceparent(granted.payment.trace_id, granted.attempt_id))
+        SENT.set(sent)
         try:
             async with asyncio.timeout(limit_s):
                 return await self._dispatch(granted, order)
@@ -296,6 +300,8 @@ class Lane:
         facts = parts.env.facts_of(question.payment.service)
         asked = f"{question.order.order_serial}.{question.order.asks}"
         traces.CURRENT.set(traces.traceparent(question.payment.trace_id, asked))
+        sent: list[bytes] = []
+        SENT.set(sent)
         try:
             async with asyncio.timeout(facts.call_deadline_s):
                 evidence: AnyAnswer = await biller.query_result(result_query(question))
@@ -316,6 +322,7 @@ class Lane:
             answer=answer,
             gateway_serial=question.order.gateway_serial,
             order_serial=question.order.order_serial,
+            sent=tuple(sent),
             trace_id=question.payment.trace_id,
         )
 

@@ -32,6 +32,7 @@ class Notices:
             partner_serial=notice.partner_serial,
             biller_account=notice.biller_account,
             amount_fen=notice.amount.value,
+            sent=(notice.ack,) if notice.ack else (),
         )
         parts.crash.reach(CrashPoint.NOTICE_BEFORE_COMMIT)
         try:

@@ -18,12 +18,17 @@ _FIXED = "Cache-Control: no-store, no-transform\r\nServer: bianmin\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and the headers beside those that belong to every reply."""
+    """Status, body and the headers beside those that belong to every reply.
+
+    slug: of a refusal, else "". gateway_serial: of the payment that it tells of, for the evidence.
+    """
 
     status: int
     body: bytes = b""
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+    slug: str = ""
+    gateway_serial: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +39,11 @@ class Written:
     keep_alive: bool
 
 
-def json_answer(status: int, value: Any, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+def json_answer(
+    status: int, value: Any, headers: tuple[tuple[str, str], ...] = (), *, gateway_serial: str | None = None
+) -> Answer:
     """An answer whose body is the value as JSON."""
-    return Answer(status, _encode(value), JSON, headers)
+    return Answer(status, _encode(value), JSON, headers, gateway_serial=gateway_serial)
 
 
 def write(

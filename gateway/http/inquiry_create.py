@@ -18,7 +18,8 @@ async def create(call: Call) -> Answer:
         return call.refuse(found)
     if found.taken is not None:
         payment = call.show(found.taken)
-        return json_answer(200, api.Found(found=True, payment=payment))
+        serial = found.taken.payment.gateway_serial
+        return json_answer(200, api.Found(found=True, payment=payment), gateway_serial=serial)
     if found.refusal is not None:
         problem = msgspec.Raw(document(found.refusal, call.trace_id))
         return json_answer(200, api.Found(found=True, problem=problem))

@@ -45,7 +45,7 @@ async def under_key(call: Call, reply: Taken | Refusal) -> Answer:
     if reply.replayed:
         headers.append(("Idempotent-Replayed", "true"))
     status = 201 if render.is_final(taken.payment) else 202
-    return json_answer(status, call.show(taken), tuple(headers))
+    return json_answer(status, call.show(taken), tuple(headers), gateway_serial=taken.payment.gateway_serial)
 
 
 ROUTE = route("GET", "/v1/payments/{gateway_serial}", show)

@@ -66,7 +66,7 @@ def refuse(refusal: Refusal, trace_id: str) -> Answer:
         headers += (("Retry-After", str(retry_after)),)
     if refusal.replayed:
         headers += (("Idempotent-Replayed", "true"),)
-    return Answer(PROBLEMS[refusal.slug].status, document(refusal, trace_id), PROBLEM, headers)
+    return Answer(PROBLEMS[refusal.slug].status, document(refusal, trace_id), PROBLEM, headers, refusal.slug)
 
 
 def refuse_error(error: Exception, trace_id: str, *, keyed: bool = False) -> Answer:

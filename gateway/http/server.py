@@ -79,7 +79,7 @@ class TerminalServer:
             answer = refuse_error(error, trace_id)
             return self._unsigned(answer, keep_alive=keep_alive, head_only=head.method == "HEAD")
         answer = await self._signed(incoming, signed, trace_id)
-        return self._reply(answer, signed, keep_alive=keep_alive)
+        return self._reply(answer, signed, found, keep_alive=keep_alive)
 
     async def _open(
         self, incoming: Incoming, body: bytes, found: tuple[Route, Mapping[str, str]], trace: str
@@ -174,8 +174,7 @@ class TerminalServer:
     async def _keep(self, call: Call, found: Found, error: BadRequest) -> Answer:
         """A refusal of the content: nonce and evidence stay, unless it was a read."""
         refused = error.refusal()
-        pure_read = found[0].pure_read if found is not None else call.request.method in ("GET", "HEAD")
-        if not pure_read:
+        if not _pure_read(found, call.request.method):
             try:
                 kept = await call.run(KeepRefused(arrival=call.arrival), Kept)
             except (StoreError, TypeError) as failed:
@@ -198,9 +197,11 @@ class TerminalServer:
         entropy = self._services.entropy
         return f"{entropy():016x}{entropy():016x}"
 
-    def _reply(self, answer: Answer, verified: tuple[SignedRequest, Speaker], *, keep_alive: bool) -> Written:
+    def _reply(
+        self, answer: Answer, verified: tuple[SignedRequest, Speaker], found: Found, *, keep_alive: bool
+    ) -> Written:
         signed, now_s = verified[0], int(self._services.clock.now().timestamp())
-        headers = sign_reply(
+        reply = sign_reply(
             self._services.reply_signer,
             status=answer.status,
             body=answer.body,
@@ -208,13 +209,20 @@ class TerminalServer:
             created=now_s,
             request_signature_field=signed.signature_field,
         )
+        if not _pure_read(found, signed.method):
+            self._services.replied(answer, reply, verified[1].certificate.institution_code)
         head_only = signed.method == "HEAD"
-        return write(answer, headers.items(), now_s=now_s, keep_alive=keep_alive, head_only=head_only)
+        return write(answer, reply.headers.items(), now_s=now_s, keep_alive=keep_alive, head_only=head_only)
 
     def _unsigned(self, answer: Answer, *, keep_alive: bool, head_only: bool = False) -> Written:
         headers = (("Content-Type", answer.content_type), ("Content-Digest", content_digest(answer.body)))
         now_s = int(self._services.clock.now().timestamp())
         return write(answer, headers, now_s=now_s, keep_alive=keep_alive, head_only=head_only)
+
+
+def _pure_read(found: Found, method: str) -> bool:
+    """Whether nothing of this request is kept, nor of what it was told."""
+    return found[0].pure_read if found is not None else method in ("GET", "HEAD")
 
 
 def _is_json(content_type: str) -> bool:

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from certs.certificates import Certificate
+from certs.core.messages import SignedReply
 from contracts.clock import Clock
 from contracts.signer import Signer
 from gateway.core.env import Env
 from gateway.core.items import Refusal, Taken
+from gateway.http.answers import Answer
 from gateway.store.port import Store
 
 NoticeHandler = Callable[[Mapping[str, str], bytes], Awaitable[tuple[int, str, bytes]]]
@@ -63,7 +65,8 @@ class Services:
     closed_for_s(biller): seconds for which this process sends nothing to it (breaker open), else 0. ready(): reasons
     why not. bus(): how the bus does, in a word. accepted(reply, trace_id, seconds): told of each payment request the
     book decided. certificate_pem(keyid): leaf and issuer of a reply or archive certificate, None for any other
-    (certificates.served_pem).
+    (certificates.served_pem). replied(answer, signed, institution_code): told of each signed reply to a request that
+    is kept; it must not wait.
     """
 
     store: Store
@@ -82,6 +85,7 @@ class Services:
     certificate_pem: Callable[[str], Awaitable[bytes | None]]
     accepted: Callable[[Taken | Refusal, str, float], None]
     undo_text: Callable[[str, str, str], str | None] = lambda _biller, _service, _code: None
+    replied: Callable[[Answer, SignedReply, str], None] = lambda _answer, _signed, _station: None
     notices: Mapping[str, NoticeHandler] = field(default_factory=dict)
     bus: Callable[[], str] = lambda: "up"
     limits: Limits = field(default_factory=Limits)

@@ -2,11 +2,16 @@
 
 import asyncio
 import os
+import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from certs.authority.requests import build_csr
 from certs.certificates import Certificate, Role
+from certs.core.pem import read_pem
+from certs.keys import PemSigner
 from certs.pilot import (
     Authority,
     issue,
@@ -21,8 +26,11 @@ from contracts.biller import Adapter
 from gateway.config import Config, SqliteStore, build_env, load_config
 from gateway.core.env import Env, local
 from gateway.core.items import RegisterCertificate, SetPrices
-from gateway.core.items_deeds import FirstStaff, RegisterStaff
+from gateway.core.items_deeds import Deed
+from gateway.core.root_deeds import FOUND
 from gateway.init.text import Plan, config_text
+from gateway.ops.certs.acting import do_signed
+from gateway.ops.certs.by_root import Newcomer, fields_of
 from gateway.ops.desk import Desk, open_desk, reachable
 from gateway.ops.enrol import Applicant, add_item, make_station_files, ms, operating_user, terminal_text
 from gateway.ops.folders import made_whole
@@ -32,6 +40,15 @@ from gateway.store.migrations.upgrade import upgrade
 TRAINED_DAYS = 365
 STAFF_DEPARTMENT = "电子商务中心"
 """Of the first staff: its role hands out keys and watches over certificates (ROLE-06)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What was made, by the names of the files. root: while its key is at hand. requests: of the staff, DER."""
+
+    certificates: dict[str, Certificate]
+    requests: dict[str, bytes]
+    root: PemSigner
 
 
 def make(plan: Plan, adapters: Mapping[str, Adapter], now: datetime) -> Config:
@@ -51,12 +68,12 @@ def _fill(folder: Path, plan: Plan, adapters: Mapping[str, Adapter], now: dateti
         _write_secret(folder / path, secret)
     (folder / "bianmin.toml").write_text(config_text(plan), encoding="utf-8")
     config = load_config(folder / "bianmin.toml", adapters)
-    certificates = _make_keys(folder, plan, now)
+    made = _make_keys(folder, plan, now)
     station = f"stations/{plan.station}/"
     (folder / "terminal.toml").write_text(terminal_text(config, plan.terminal, station=station), encoding="utf-8")
     with reachable(config.store):
         upgrade(config.store.url())
-    asyncio.run(_provision(config, build_env(config, adapters), plan, certificates, now))
+    asyncio.run(_provision(config, build_env(config, adapters), plan, made, now))
     if isinstance(config.store, SqliteStore):
         os.chmod(config.store.path, 0o600)
 
@@ -66,7 +83,7 @@ def _write_secret(file: Path, text: str) -> None:
         out.write(text + "\n")
 
 
-def _make_keys(folder: Path, plan: Plan, now: datetime) -> dict[str, Certificate]:
+def _make_keys(folder: Path, plan: Plan, now: datetime) -> _Made:
     """Root, issuing CA, the gateway's own keys, two people of the staff, the station's key."""
     root = make_root(plan.bureau, now)
     issuing = make_issuing(root, now)
@@ -75,24 +92,27 @@ def _make_keys(folder: Path, plan: Plan, now: datetime) -> dict[str, Certificate
             folder / f"keys/{name}.key.pem", authority.key, write_password(folder / f"secrets/{name}-key.password")
         )
         write_certificate(folder / f"keys/{name}.cert.pem", authority.certificate)
-    made: dict[str, Certificate] = {"issuing": issuing.certificate}
+    made = _Made({"issuing": issuing.certificate}, {}, PemSigner(root.certificate, root.key))
     people = people_of(plan)
     roles = {"reply": Role.REPLY, "archive": Role.ARCHIVE} | dict.fromkeys(people, Role.OPERATOR)
     for name, role in roles.items():
-        made[name] = _make_leaf(folder, name, role, people.get(name, f"gateway {name}"), issuing=issuing, now=now)
+        _make_leaf(folder, name, role, people.get(name, f"gateway {name}"), issuing=issuing, now=now, made=made)
     (folder / "stations").mkdir(mode=0o700)
     shop = folder / "stations" / plan.station
     shop.mkdir(mode=0o700)
-    made["station"] = make_station_files(shop, applicant_of(plan), issuing, now)
+    made.certificates["station"] = make_station_files(shop, applicant_of(plan), issuing, now)
     return made
 
 
-def _make_leaf(folder: Path, name: str, role: Role, operator: str, *, issuing: Authority, now: datetime) -> Certificate:
+def _make_leaf(
+    folder: Path, name: str, role: Role, operator: str, *, issuing: Authority, now: datetime, made: _Made
+) -> None:
     key = make_key()
     certificate = issue(issuing, role, key.public_key(), operator=operator, now=now)
     write_key(folder / f"keys/{name}.key.pem", key, write_password(folder / f"secrets/{name}-key.password"))
     write_certificate(folder / f"keys/{name}.cert.pem", certificate)
-    return certificate
+    made.certificates[name] = certificate
+    made.requests[name] = read_pem(build_csr(key), "CERTIFICATE REQUEST")
 
 
 def people_of(plan: Plan) -> dict[str, str]:
@@ -111,26 +131,45 @@ def applicant_of(plan: Plan) -> Applicant:
     )
 
 
-async def _provision(
-    config: Config, env: Env, plan: Plan, certificates: Mapping[str, Certificate], now: datetime
-) -> None:
+async def _provision(config: Config, env: Env, plan: Plan, made: _Made, now: datetime) -> None:
     async with open_desk(config, env) as desk:
-        issuer = certificates["issuing"].keyid
-        # First of all: it is refused where the database is another installation's, and then nothing is in it.
-        people = [_person(staff_id, name, certificates[staff_id], issuer) for staff_id, name in people_of(plan).items()]
-        need(await desk.run(RegisterStaff(people=people, by=operating_user())))
-        for name in ("reply", "archive"):
-            need(await desk.run(_registration(certificates[name], issuer)))
-        await _set_prices(desk, env, plan, now)
+        issuer = made.certificates["issuing"].keyid
         item = add_item(
             applicant_of(plan),
-            certificates["station"],
+            made.certificates["station"],
             sorted(env.billers),
             issuer_keyid=issuer,
             trained_until_ms=ms(now + timedelta(days=TRAINED_DAYS)),
             by=operating_user(),
         )
+        # First of all: it is refused where the database is another installation's, and then nothing is in it.
         need(await desk.run(item))
+        await do_signed(desk, made.root, _first_staff(plan, made, now))
+        for name in ("reply", "archive"):
+            need(await desk.run(_registration(made.certificates[name], issuer)))
+        await _set_prices(desk, env, plan, now)
+
+
+def _first_staff(plan: Plan, made: _Made, now: datetime) -> Deed:
+    """What the root's key signs of the two people: who they are, of which department, by which certificates."""
+    people = [
+        Newcomer(
+            staff_id=staff_id,
+            name=name,
+            department=STAFF_DEPARTMENT,
+            certificate=made.certificates[staff_id],
+            csr=made.requests[staff_id],
+        )
+        for staff_id, name in people_of(plan).items()
+    ]
+    return Deed(
+        action=FOUND,
+        subject=plan.station,
+        reason=f"bianmin init, {operating_user()}",
+        at=ms(now),
+        nonce=secrets.token_urlsafe(24),
+        fields=fields_of(people),
+    )
 
 
 def _registration(certificate: Certificate, issuer_keyid: str) -> RegisterCertificate:
@@ -139,21 +178,6 @@ def _registration(certificate: Certificate, issuer_keyid: str) -> RegisterCertif
         keyid=certificate.keyid,
         der=certificate.der,
         role=certificate.role,
-        public_key_sha256=certificate.public_key_sha256,
-        not_before=ms(certificate.not_before),
-        not_after=ms(certificate.not_after),
-        serial=f"{certificate.serial:x}",
-        issuer_keyid=issuer_keyid,
-    )
-
-
-def _person(staff_id: str, name: str, certificate: Certificate, issuer_keyid: str) -> FirstStaff:
-    return FirstStaff(
-        staff_id=staff_id,
-        name=name,
-        department=STAFF_DEPARTMENT,
-        keyid=certificate.keyid,
-        der=certificate.der,
         public_key_sha256=certificate.public_key_sha256,
         not_before=ms(certificate.not_before),
         not_after=ms(certificate.not_after),

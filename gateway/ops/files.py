@@ -14,9 +14,10 @@ from gateway.ops.enrol import load_issuing
 def check_files(config: Config) -> None:
     """Load every key and certificate, judge them under the pinned root. Raises ConfigError naming key and form."""
     keys = config.keys
-    for name in config.http.partner_client_certs:
-        if name not in config.billers:
-            raise ConfigError(config.file, "http.partner_client_certs", f"names of [billers], not {name}")
+    for key in ("partner_client_certs", "partner_server_certs"):
+        for name in getattr(config.http, key):
+            if name not in config.billers:
+                raise ConfigError(config.file, f"http.{key}", f"names of [billers], not {name}")
     try:
         root, issuings = load_certificate(keys.root_cert_file), load_certificates(keys.issuing_cert_file)
         if not all(stands_as_issuer(one, root) for one in issuings):

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gateway.store.port import StoreError
+
 
 @contextmanager
 def made_whole(folder: Path) -> Iterator[Path]:
@@ -27,6 +29,24 @@ def made_whole(folder: Path) -> Iterator[Path]:
     finally:
         if not named:
             shutil.rmtree(made)
+
+
+@contextmanager
+def kept_unless_refused(folder: Path) -> Iterator[None]:
+    """Files that were made before the book was asked: they go where it refuses.
+
+    Where the commit's answer is lost (StoreError in doubt) they stay: they may be all there is of what is in the book.
+    """
+    done = False
+    try:
+        yield
+        done = True
+    except StoreError as failed:
+        done = failed.in_doubt
+        raise
+    finally:
+        if not done:
+            shutil.rmtree(folder)
 
 
 def refuse_existing(folder: Path) -> None:

@@ -1,19 +1,22 @@
 """Registering a station in book and files together: both, or neither."""
 
-import shutil
-from datetime import datetime, timedelta
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from certs.certificates import Certificate
 from certs.pilot import Authority
+from contracts.signer import Signer
 from gateway.config import Config
 from gateway.core.items import Kept, Refusal
+from gateway.core.items_deeds import Acted
+from gateway.ops.certs.acting import do_signed, make_deed
 from gateway.ops.desk import Desk
-from gateway.ops.enrol import Applicant, add_item, make_station_files, ms, terminal_text
-from gateway.ops.folders import made_whole
-from gateway.ops.shared import NotSo
-from gateway.store.port import StoreError
+from gateway.ops.enrol import Applicant, make_station_files, terminal_text
+from gateway.ops.folders import kept_unless_refused, made_whole
+from gateway.ops.shared import NotSo, Shared
 
 
 def need(reply: Any) -> Kept:
@@ -31,39 +34,34 @@ async def register(
     applicant: Applicant,
     issuing: Authority,
     *,
-    services: list[str],
+    signer: Signer,
+    fields: Mapping[str, str],
+    who: Mapping[str, Any],
+    shared: Shared,
     folder: Path,
-    now: datetime,
-    trained_days: int,
-    overdraft_limit_fen: int = 0,
-    low_balance_fen: int = 0,
-    by: str = "",
-) -> None:
-    """Make the shop's files in `folder`, which must not exist, and register the station.
+) -> Acted:
+    """Make the shop's files in `folder`, which must not exist, and prepare the station with them.
 
-    by: who, as `operating_user` says it.
-    Files first: a refusal removes them again. Where the commit's answer is lost (StoreError in doubt) they stay.
+    fields: of the deed besides what the applicant says. Files first: a refusal removes them again. Where the commit's
+    answer is lost (StoreError in doubt) they stay.
     """
-    certificate = make_folder(folder, config, applicant, issuing, now)
-    item = add_item(
-        applicant,
-        certificate,
-        services,
-        issuer_keyid=issuing.certificate.keyid,
-        trained_until_ms=ms(now + timedelta(days=trained_days)),
-        overdraft_limit_fen=overdraft_limit_fen,
-        low_balance_fen=low_balance_fen,
-        by=by,
+    certificate = make_folder(folder, config, applicant, issuing, shared.clock.now())
+    made = b64encode(certificate.der).decode()
+    deed = make_deed(
+        shared, who, "station.add", applicant.institution_code, **place_of(applicant), **fields, certificate=made
     )
-    try:
-        need(await desk.run(item))
-    except StoreError as failed:
-        if not failed.in_doubt:
-            shutil.rmtree(folder)
-        raise
-    except NotSo:
-        shutil.rmtree(folder)
-        raise
+    with kept_unless_refused(folder):
+        return await do_signed(desk, signer, deed)
+
+
+def place_of(applicant: Applicant) -> dict[str, str]:
+    """The applicant as fields of a deed."""
+    return {
+        "name": applicant.name,
+        "terminal_id": applicant.terminal_id,
+        "operator_id": applicant.operator_id,
+        "operator_name": applicant.operator_name,
+    }
 
 
 def make_folder(folder: Path, config: Config, applicant: Applicant, issuing: Authority, now: datetime) -> Certificate:

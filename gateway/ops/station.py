@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from gateway.ops import station_exit, station_parts
+from gateway.ops.certs.acting import act, acting, signer_of, tell
 from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 DEPOSIT_MAX_FEN = 10**10
@@ -61,15 +62,19 @@ for one in (
 @click.option("--low-balance", default="0", show_default=True, help="Yuan; below it the station is warned.")
 @click.option("--trained-days", default=365, show_default=True, type=click.IntRange(1, 3650))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make for key, certificate and terminal.toml.")
+@acting
 @config_option
 @pass_shared
 @in_loop
 async def add(shared: Shared, code: str, services: tuple[str, ...], config_file: Path, **given: Any) -> None:
-    """Register a station whole: terminal, operator, training, services, key and certificate (JOIN-16)."""
+    """Prepare a station whole: terminal, operator, training, services; another person approves it (JOIN-16, M12).
+
+    Where the issuing key lies in the installation, with key and certificate in files; else apply for one afterwards.
+    """
     from gateway.config import build_env
     from gateway.ops.desk import open_desk
-    from gateway.ops.enrol import Applicant, load_issuing, operating_user
-    from gateway.ops.register import register
+    from gateway.ops.enrol import Applicant, load_issuing
+    from gateway.ops.register import place_of, register
 
     applicant = Applicant(
         institution_code=code,
@@ -80,26 +85,38 @@ async def add(shared: Shared, code: str, services: tuple[str, ...], config_file:
     )
     if (wrong := applicant.wrong()) is not None:
         raise click.UsageError(wrong)
-    limits = {"overdraft": _fen(given["overdraft"]), "low-balance": _fen(given["low_balance"])}
+    fields = {
+        "overdraft_limit_fen": str(_fen(given["overdraft"])),
+        "low_balance_fen": str(_fen(given["low_balance"])),
+        "trained_days": str(given["trained_days"]),
+    }
     config = shared.load(config_file)
     env = build_env(config, shared.adapters)
+    fields["services"] = ",".join(list(services) or sorted(env.billers))
+    if not env.pilot:
+        if given["out"] is not None:
+            raise click.UsageError("--out: there is no issuing key here; the station's key is a USB key's")
+        acted = await act(shared, config_file, given, "station.add", code, **place_of(applicant), **fields)
+        click.echo(f"station {code} waits, without a certificate; then: certs key hand-out, certs apply")
+        tell(acted, "")
+        return
     folder = given["out"] or config.file.parent / "stations" / code
     issuing = load_issuing(config)
     async with open_desk(config, env) as desk:
-        await register(
-            desk,
-            config,
-            applicant,
-            issuing,
-            services=list(services) or sorted(env.billers),
-            folder=folder,
-            now=shared.clock.now(),
-            trained_days=given["trained_days"],
-            overdraft_limit_fen=limits["overdraft"],
-            low_balance_fen=limits["low-balance"],
-            by=operating_user(),
-        )
-    click.echo(f"station {code} registered; hand {folder} over to the shop, the password by another way")
+        with signer_of(shared, config, given) as signer:
+            acted = await register(
+                desk,
+                config,
+                applicant,
+                issuing,
+                signer=signer,
+                fields=fields,
+                who=given,
+                shared=shared,
+                folder=folder,
+            )
+    click.echo(f"station {code} waits; then hand {folder} over to the shop, the password by another way")
+    tell(acted, "")
 
 
 @group.command("deposit")

@@ -110,7 +110,7 @@ CHECKS: Mapping[str, Mapping[str, str]] = {
         "times": "this_update <= published_at AND published_at < next_update",
     },
     "partner_certificates": {
-        "use": one_of("use", ("sign", "tls", "ca")),
+        "use": one_of("use", ("sign", "tls", "ca", "watch")),
         "state": one_of("state", ("PREPARED", "ACTIVE", "CLOSED")),
         "valid": "not_before < not_after",
         "people": "state <> 'ACTIVE' OR approved_by <> added_by",

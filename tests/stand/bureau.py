@@ -19,7 +19,8 @@ from certs.keys import PemSigner
 from certs.pilot import issue
 from contracts.strict_json import canonical
 from gateway.core.env import Env
-from gateway.core.items_deeds import Act, Deed, FirstStaff, RegisterStaff
+from gateway.core.items_deeds import Act, Deed
+from gateway.ops.certs.by_root import Newcomer, fields_of
 
 DEPARTMENT = "电子商务中心"
 
@@ -30,6 +31,7 @@ class Person:
 
     staff_id: str
     signer: PemSigner
+    key: Any = None
 
     @property
     def keyid(self) -> str:
@@ -60,12 +62,8 @@ class Bureau:
         made = datetime.fromtimestamp(now() / 1000, UTC) - timedelta(days=1)
         self.root = make_root("示范县邮政局", made)
         self.issuing = make_issuing(self.root, made)
-        self.clerk, self.chief = self._person("s-1", "李四"), self._person("s-2", "王五")
+        self.clerk, self.chief = self.person("s-1", "李四"), self.person("s-2", "王五")
         self._nonces = itertools.count(1)
-
-    def _person(self, staff_id: str, name: str) -> Person:
-        certificate, key = self.certify(name)
-        return Person(staff_id, PemSigner(certificate, key))
 
     def certify(self, operator: str, role: Role = Role.OPERATOR, key: Any = None, **subject: str) -> Any:
         """A certificate by the bureau's CA and its key."""
@@ -83,16 +81,29 @@ class Bureau:
             pilot=True,
         )
 
-    def first_staff(self) -> RegisterStaff:
-        """Clerk and chief, both of the key office."""
-        return RegisterStaff(people=[self._first(self.clerk, "李四"), self._first(self.chief, "王五")])
+    def first_staff(self) -> Act:
+        """Clerk and chief, both of the key office, on the root's word."""
+        return self.by_root("staff.found", self.newcomer(self.clerk, "李四"), self.newcomer(self.chief, "王五"))
 
-    def _first(self, person: Person, name: str) -> FirstStaff:
-        certificate = person.signer.certificate
-        return FirstStaff(
-            staff_id=person.staff_id, name=name, department=DEPARTMENT, issuer_keyid=self.issuing.certificate.keyid,
-            **registered(certificate),
-        )  # fmt: skip
+    def by_root(self, action: str, *people: Newcomer, **changes: Any) -> Act:
+        """A deed of the root's key."""
+        root = Person("root", PemSigner(self.root.certificate, self.root.key))
+        return self.sign(root, self.deed(action, "46000000", fields=fields_of(people), **changes))
+
+    def newcomer(self, person: Person, name: str, department: str = DEPARTMENT) -> Newcomer:
+        """A person as the root's key brings him in."""
+        return Newcomer(
+            staff_id=person.staff_id,
+            name=name,
+            department=department,
+            certificate=person.signer.certificate,
+            csr=read_pem(build_csr(person.key), "CERTIFICATE REQUEST"),
+        )
+
+    def person(self, staff_id: str, name: str) -> Person:
+        """Somebody with a certificate that nobody has registered yet."""
+        certificate, key = self.certify(name)
+        return Person(staff_id, PemSigner(certificate, key), key)
 
     def deed(self, action: str, subject: str, *, fields: Mapping[str, str] | None = None, **changes: Any) -> Deed:
         values: dict[str, Any] = {
@@ -139,15 +150,3 @@ class Bureau:
             "certificate": base64.b64encode(certificate.der).decode(),
             "issuer_keyid": self.issuing.certificate.keyid,
         }
-
-
-def registered(certificate: Certificate) -> dict[str, Any]:
-    """What the book keeps of a certificate."""
-    return {
-        "keyid": certificate.keyid,
-        "der": certificate.der,
-        "public_key_sha256": certificate.public_key_sha256,
-        "not_before": int(certificate.not_before.timestamp()) * 1000,
-        "not_after": int(certificate.not_after.timestamp()) * 1000,
-        "serial": f"{certificate.serial:x}",
-    }

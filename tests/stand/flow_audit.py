@@ -93,3 +93,16 @@ def _evidence(house: House) -> Iterator[str]:
     )
     for serial, event, state in house.sql(sql):
         yield f"{serial}: evidence {event} waits although the payment is {state}"
+    yield from _bytes_kept(house)
+
+
+def _bytes_kept(house: House) -> Iterator[str]:
+    """Whatever a biller answered, the bytes it was asked with are kept too; whatever it told us, our answer (M11)."""
+    kept: dict[str, Counter[str]] = {}
+    for serial, kind in house.sql("SELECT gateway_serial, kind FROM records WHERE gateway_serial IS NOT NULL"):
+        kept.setdefault(serial, Counter())[kind] += 1
+    for serial, kinds in kept.items():
+        if kinds["partner-request"] < kinds["reply"] + kinds["query"]:
+            yield f"{serial}: {kinds['reply'] + kinds['query']} answers, {kinds['partner-request']} requests kept"
+        if kinds["partner-answer"] != kinds["notice"]:
+            yield f"{serial}: {kinds['notice']} notices, {kinds['partner-answer']} answers to them kept"

@@ -20,7 +20,7 @@ class Office:
         self.bureau = Bureau(lambda: self.house.now)
         self.house.trust(self.bureau)
         self.clerk, self.chief = self.bureau.clerk, self.bureau.chief
-        self.house.ask(self.bureau.first_staff(), items.Kept)
+        self.house.ask(self.bureau.first_staff(), Acted)
 
     def do(self, who: Person, action: str, subject: str, **fields: str) -> Acted:
         return self.house.ask(self.bureau.act(who, action, subject, **fields), Acted)

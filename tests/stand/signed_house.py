@@ -12,13 +12,16 @@ from certs.authority.issuing import Authority, make_issuing
 from certs.authority.lists import make_crl
 from certs.certificates import Certificate, Role
 from certs.core.messages import RequestHead, SignedRequest
+from certs.core.replies import sign_reply
 from certs.core.requests import read_request, sign_request
 from certs.core.revocation_lists import Revoked, read_crl
 from certs.keys import PemSigner
 from certs.pilot import write_certificate
+from contracts.serials import Serials
 from gateway.core import chores, items, rows
 from gateway.core.items_deeds import Acted
 from gateway.core.revocations import KeepList
+from gateway.core.told import KeepReplies, Told
 from gateway.ops.evidence.collect import collect
 from gateway.ops.evidence.day import write_day
 from gateway.ops.evidence.files import FIELDS
@@ -45,7 +48,6 @@ class SignedHouse:
             self.house = House(folder, stations=2, durable=False, prices={"effective_from": "2000-01-01"})
         self.bureau = Bureau(lambda: self.house.now)
         self.house.trust(self.bureau)
-        self.house.ask(self.bureau.first_staff(), items.Kept)
         self.issuings: list[Authority] = [self.bureau.issuing]
         self.lists: dict[str, int] = {}
         certificate, key = self.bureau.certify(
@@ -53,6 +55,7 @@ class SignedHouse:
         )
         self.signer = PemSigner(certificate, key)
         self.house.add_station(9, **registered(certificate))
+        self.house.ask(self.bureau.first_staff(), Acted)
         self.house.deposit(9, 100_000)
 
     def rotate(self) -> None:
@@ -101,12 +104,43 @@ class SignedHouse:
         head = RequestHead("POST", "/v1/payments", [("Host", AUTHORITY), *headers.items()], body)
         read = read_request(head, frozenset({AUTHORITY}), scheme="http")
         assert isinstance(read, SignedRequest)
+        self.asked = read
         arrival = self.house.arrival(
             9, keyid=self.signer.keyid, base=read.base, signature=read.signature, body=body, nonce=read.nonce
         )
         payment = self.house.pay(9, arrival=arrival, biller_account=str(number), amount_fen=1000)
         self.house.settle(payment, raw=b"<paid/>")
         return payment
+
+    def reply(
+        self, payment: rows.Payment | None, body: bytes = b'{"state":"SUCCESS"}', signer: PemSigner | None = None
+    ) -> Told:
+        """What the gateway told the station about the request that was signed last, as it is kept."""
+        if signer is None:
+            certificate, key = self.bureau.certify("gateway", Role.REPLY)
+            values = registered(certificate)
+            values["der"] = values.pop("certificate_der")
+            self.house.ask(items.RegisterCertificate(role="reply", **values), items.Kept)  # type: ignore[arg-type]
+            signer = PemSigner(certificate, key)
+        made = sign_reply(
+            signer,
+            status=201,
+            body=body,
+            content_type="application/json",
+            created=self.house.now // 1000,
+            request_signature_field=self.asked.signature_field,
+        )
+        told = Told(
+            record_id=Serials(self.house.now, self.house.env.zone, self.house.entropy()).mint(),
+            institution_code="46000009",
+            gateway_serial=payment.gateway_serial if payment else None,
+            keyid=made.keyid,
+            base=made.base,
+            signature=made.signature,
+            body=body,
+        )
+        self.house.ask(KeepReplies(replies=(told,)), items.Kept)
+        return told
 
     def close_day(self) -> None:
         """Seal what is there, begin the next day, publish its list, sign the first."""

@@ -218,7 +218,8 @@ class RevocationList(Row, frozen=True, kw_only=True):
 
 
 class PartnerCertificate(Row, frozen=True, kw_only=True):
-    """A partner's pinned certificate. use: sign, tls, ca (whose revocation lists count for its others).
+    """A partner's pinned certificate. use: sign, tls, ca (whose revocation lists count for its others), watch (only its
+    dates are watched: one whose key nothing here can verify by, such as SM2).
 
     state: PREPARED, ACTIVE, CLOSED; two people (M12).
     """

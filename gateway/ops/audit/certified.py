@@ -7,6 +7,7 @@ from certs.core import stock
 from certs.core.life import BOUND, PROVISIONED, Event, Life, after
 from gateway.core.actions import APPROVE, REJECT
 from gateway.core.rows import (
+    Alarm,
     Approval,
     Binding,
     CertificateRequest,
@@ -17,8 +18,8 @@ from gateway.core.rows import (
     UsbKey,
     UsbKeyStep,
 )
-from gateway.core.scene import CLOCK
-from gateway.ops.audit import rebuilt
+from gateway.core.scene import CLOCK, ROOT
+from gateway.ops.audit import brought_in, rebuilt
 from gateway.ops.audit.about import About
 from gateway.ops.audit.deeds import Done, read_deeds
 from gateway.ops.audit.report import Checked, Findings
@@ -50,7 +51,9 @@ async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
         bindings.setdefault(one.keyid, []).append(one)
     lived = _by_subject(await all_rows(snapshot, CertificateStep, "ORDER BY t.subject, t.number"))
     moved = _by_subject(await all_rows(snapshot, UsbKeyStep, "ORDER BY t.key_serial, t.number"))
-    deeds = await read_deeds(snapshot, certificates)
+    root = about.env.root if about.env is not None else None
+    deeds = await read_deeds(snapshot, certificates, root)
+    alarms = await all_rows(snapshot, Alarm, "WHERE t.kind = 'staff.restored'")
 
     steps, people, signed = Findings("certificate-steps"), Findings("two-people"), Findings("deeds-signed")
     states = {keyid: row.state for keyid, row in certificates.items()}
@@ -70,6 +73,11 @@ async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
         signed.take(plan.plan_sha256, judge_plan(plan, deeds))
     for step in (step for found in (*lived.values(), *moved.values()) for step in found):
         signed.take(f"{_subject(step)} step {step.number}", judge_deed(step, deeds, plans))
+    for record_id, done in deeds.items():
+        for wrong in brought_in.judge_alarm(done, alarms):
+            signed.add(record_id, wrong)
+    if root is None and any(done.who == ROOT for done in deeds.values()):
+        signed.warn("the root's certificate is not here: what it signed is taken as it stands")
     books = rebuilt.Books(
         certificates=certificates,
         requests=requests,
@@ -81,7 +89,6 @@ async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
         lived=lived,  # type: ignore[arg-type]  # each of its own kind
         moved=moved,  # type: ignore[arg-type]
         deeds=deeds,
-        may={} if about.env is None else {name: rights.may for name, rights in about.env.rights.items()},
     )
     return [*(found.checked() for found in (steps, people, signed)), _rebuilt(books)]
 
@@ -145,7 +152,7 @@ def _leads_to(step: _Step) -> str | None:
 
 
 def _provisioned(lives: Iterable[Sequence[_Step]]) -> str:
-    """How many certificates were made by `init` or `station add`, and by whom as the machine knew him."""
+    """How many certificates were made by `init`, and by whom as the machine knew him."""
     makers = Counter(steps[0].reason or "unknown" for steps in lives if steps and steps[0].staff == PROVISIONED)
     return ", ".join(f"{number} by {who}" for who, number in sorted(makers.items()))
 
@@ -190,14 +197,14 @@ def judge_plan(plan: Approval, deeds: Mapping[str, Done]) -> Iterator[str]:
         return
     wanted = REJECT if plan.state == "REJECTED" else APPROVE
     said = (decided.subject, decided.who, decided.action, decided.keyid, decided.signature)
-    if said != (plan.plan_sha256, plan.decided_by, wanted, plan.keyid, plan.signature):
+    if said != (plan.plan_sha256, plan.decided_by, wanted, plan.keyid, plan.signature) or not decided.did:
         yield f"it is {plan.state}, which is not what {decided.who} signed"
     if wanted == APPROVE and plan.decided_by == plan.prepared_by:
         yield f"{plan.decided_by} prepared and approved it"
 
 
 def judge_deed(step: _Step, deeds: Mapping[str, Done], plans: Mapping[str, Approval]) -> Iterator[str]:
-    """Whoever the step names signed what it says; a step of the clock or of the provisioning needs no signature."""
+    """Whoever the step names signed what it says, and it was done; the clock and the provisioning sign nothing."""
     if step.staff in (PROVISIONED, CLOCK):
         if step.staff == CLOCK and step.event != Event.EXPIRE:
             yield "only the end of its time comes without a person"
@@ -212,7 +219,12 @@ def judge_deed(step: _Step, deeds: Mapping[str, Done], plans: Mapping[str, Appro
     wanted = _ACTIONS.get(step.event, frozenset({f"{room}.{step.event}"}))
     plan = plans.get(done.subject) if done.action in (APPROVE, REJECT) else None
     action, subject = (plan.kind, plan.subject) if plan is not None else (done.action, done.subject)
-    if action not in wanted or (step.event in _TWO and plan is None):
+    # A key is set aside by the deed that waits.
+    if not (done.did or step.event == stock.Movement.HAND_OUT):
+        yield f"{done.who} signed {action}, and it was not done"
+    elif isinstance(step, CertificateStep) and brought_in.brings(step.number, step.event, action, plan):
+        return
+    elif action not in wanted or (step.event in _TWO and plan is None):
         yield f"{done.who} signed {action}, which does not {step.event} it"
     elif action == f"{room}.{step.event}" and step.event not in _OTHER_SUBJECT and subject != _subject(step):
         yield f"{done.who} signed it for {subject}"

@@ -17,6 +17,7 @@ from certs.core.signatures import holds
 from gateway.core.env import rfc3339
 from gateway.core.held import SEALER
 from gateway.core.rows import Seal
+from gateway.core.told import SIGNED_REPLY
 from gateway.ops.audit.report import Checked, Findings, Report, make_report
 from gateway.ops.audit.sealed import Sealed, judge_seal
 from gateway.ops.audit.streams import SLICE, all_rows, records
@@ -36,12 +37,14 @@ _UNSEALED = (
 _TREE = "SELECT memo FROM leases WHERE name = :name"
 _ACCEPTED = "SELECT gateway_serial FROM payments WHERE gateway_serial = :serial AND accepted_at = :at"
 _ENDED = frozenset({"FROZEN", "REVOKED", "REPLACED"})
-_ROLES = {"request": Role.STATION, "deed": Role.OPERATOR}
+_ROLES = {"request": Role.STATION, "deed": Role.OPERATOR, SIGNED_REPLY: Role.REPLY}
+_TAGS = {"request": "bianmin-v1", SIGNED_REPLY: "bianmin-reply-v1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Which days, both included. signatures: also every station's and clerk's, not only the archive's."""
+    """Which days, both included. signatures: also every station's, clerk's and our own replies', not only the
+    archive's."""
 
     first: str
     last: str
@@ -170,7 +173,7 @@ class _Days:
         slug = judge_among(certificate, self.trust.issuings, self.trust.root, at)
         if certificate.keyid != keyid or certificate.role is not role or slug is not None:
             yield f"its certificate {keyid} is no {role} certificate that stood then: {slug or certificate.role}"
-        elif record.kind == "request" and (wrong := _misnamed(record, keyid)):
+        elif record.kind in _TAGS and (wrong := _misnamed(record, keyid)):
             yield wrong
         elif not holds(certificate, certificate.alg, record.base, record.signature):
             yield "its signature does not hold"
@@ -211,7 +214,8 @@ def _displaced(day: str, before: str, place: int, at: int) -> str:
 
 def _misnamed(record: seals.Record, keyid: str) -> str:
     params = next((line for line in record.base.split(b"\n") if line.startswith(b'"@signature-params": ')), b"")
-    if f';keyid="{keyid}"'.encode() not in params or b';tag="bianmin-v1"' not in params:
+    named, tag = f';keyid="{keyid}"'.encode(), f';tag="{_TAGS[record.kind]}"'.encode()
+    if named not in params or tag not in params:
         return "what was signed names another key or purpose"
     digest = f'"content-digest": {content_digest(record.body)}'.encode()
     return "" if digest in record.base.split(b"\n") else "the kept body is not the one that was signed"

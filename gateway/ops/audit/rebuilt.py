@@ -1,12 +1,13 @@
 """What gives power, made again from what was signed for it: staff, certificates, bindings, keys, partners (M12).
 
-Only what was provisioned before there was staff has no deed behind it: its first steps, all in one commit.
+Only what was provisioned before there was staff has no deed behind it: its first steps, all in one commit. What one
+deed made whole is judged by `brought_in`.
 """
 
 from base64 import b64decode
 from binascii import Error
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from certs.core.certificates import Certificate, CertificateError, parse_certificate
 from certs.core.life import PROVISIONED, Event, Life
@@ -23,9 +24,10 @@ from gateway.core.rows import (
     UsbKey,
     UsbKeyStep,
 )
+from gateway.ops.audit import brought_in
+from gateway.ops.audit.brought_in import FIRST_STEPS, STATION_ADD
 from gateway.ops.audit.deeds import Done
 
-_FIRST_STEPS = [Event.APPLY, Event.APPROVE, Event.ISSUE, Event.BIND, Event.ACTIVATE]
 _OWN_ROLES = frozenset({"reply", "archive"})
 _PLACE = ("institution_code", "terminal_id", "operator_id", "key_serial")
 _ASKED = ("profile", "institution_code", "terminal_id", "operator_id", "key_serial", "staff_id", "renews")
@@ -46,8 +48,6 @@ class Books:
     lived: Mapping[str, Sequence[CertificateStep]]
     moved: Mapping[str, Sequence[UsbKeyStep]]
     deeds: Mapping[str, Done]
-    may: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """What each department may do now; empty where it is not known."""
 
     def plan_of(self, record_id: str | None) -> tuple[Approval, Done] | None:
         """The plan that a deed approved, and what its preparer signed; None where it approved nothing."""
@@ -63,8 +63,8 @@ class Books:
         return [(one, said) for one, said in read if said is not None and not said.wrong]
 
     def signed(self, action: str, subject: str) -> list[Done]:
-        """Deeds of this kind for this subject, done or refused."""
-        return [one for one in self.deeds.values() if (one.action, one.subject) == (action, subject)]
+        """Deeds of this kind for this subject that were done."""
+        return [one for one in self.deeds.values() if (one.action, one.subject) == (action, subject) and one.did]
 
 
 def _differs(row: object, said: Mapping[str, object], whose: str) -> Iterator[str]:
@@ -102,7 +102,10 @@ def judge_certificate(row: RegisteredCertificate, books: Books) -> Iterator[str]
         yield from _differs(row, said, "its DER")
     steps = books.lived.get(row.keyid, ())
     if any(step.staff == PROVISIONED for step in steps):
-        yield from _judge_provisioned(row, certificate, steps, books)
+        yield from _judge_provisioned(row, steps, books)
+        return
+    if carried := brought_in.carried_by(*_origin(steps, books)):
+        yield from brought_in.judge_certificate(row, steps, carried)
         return
     request = next((one for one in books.requests.values() if one.keyid == row.keyid), None)
     if request is None:
@@ -117,46 +120,46 @@ def judge_certificate(row: RegisteredCertificate, books: Books) -> Iterator[str]
         yield f"it is not the certificate that {done.who} issued"
 
 
-def _judge_provisioned(
-    row: RegisteredCertificate, certificate: Certificate | None, steps: Sequence[CertificateStep], books: Books
-) -> Iterator[str]:
+def _origin(steps: Sequence[CertificateStep], books: Books) -> tuple[Done | None, tuple[Approval, Done] | None]:
+    """The deed of the first step, and the plan it approved."""
+    record = steps[0].record_id if steps else None
+    return books.deeds.get(str(record)), books.plan_of(record)
+
+
+def _judge_provisioned(row: RegisteredCertificate, steps: Sequence[CertificateStep], books: Books) -> Iterator[str]:
     own = [step for step in steps if step.staff == PROVISIONED]
     first = [(step.number, step.event, step.at) for step in own]
-    if first != [(number, event, row.registered_at) for number, event in enumerate(_FIRST_STEPS, 1)]:
-        later = ", ".join(f"{step.event} as step {step.number}" for step in own if step.number > len(_FIRST_STEPS))
+    if first != [(number, event, row.registered_at) for number, event in enumerate(FIRST_STEPS, 1)]:
+        later = ", ".join(f"{step.event} as step {step.number}" for step in own if step.number > len(FIRST_STEPS))
         yield f"provisioned is how it began and nothing else: {later or 'its first steps are others'}"
     if any(one.keyid == row.keyid for one in books.requests.values()):
         yield "it was applied for, and provisioned it is said"
-    began = min((one.added_at for one in books.staff.values()), default=0)
-    if row.role == "operator":
-        member = books.staff.get(str(row.staff_id))
-        if row.registered_at != began:
-            yield "only the first staff of all is provisioned"
-        if member is not None and certificate is not None and certificate.operator != member.name:
-            yield f"it names {certificate.operator}, {row.staff_id} is {member.name}"
-    elif row.role != "station" and row.role not in _OWN_ROLES:
+    began = min((one.added_at for one in books.staff.values()), default=row.registered_at)
+    if row.role == "station":
+        if row.registered_at > began:
+            yield "a station that came when there was staff, and nobody signed for it"
+    elif row.role not in _OWN_ROLES:
         yield f"no {row.role} is provisioned"
 
 
 def judge_staff(row: StaffMember, books: Books) -> Iterator[str]:
-    """Added by two people, or of the first staff; LEFT where a deed of leaving did anything."""
-    plans = books.done("staff.add", row.staff_id)
+    """Added by two people, or by the root's word; LEFT if, and only if, a deed of leaving was done."""
+    plans, rooted = books.done("staff.add", row.staff_id), brought_in.people(books.deeds).get(row.staff_id)
     if plans:
         plan, said = plans[0]
         wanted: dict[str, object] = {name: said.fields.get(name, "") for name in ("name", "department")}
         yield from _differs(row, wanted | {"added_at": plan.decided_at}, "the plan that two people signed")
+    elif rooted is not None:
+        wanted = {name: rooted[0][name] for name in ("name", "department")}
+        yield from _differs(row, wanted | {"added_at": rooted[1]}, "what the root signed")
     else:
-        own = [one for one in books.certificates.values() if one.staff_id == row.staff_id]
-        began = min(one.added_at for one in books.staff.values())
-        first = [one for one in own if any(s.staff == PROVISIONED for s in books.lived.get(one.keyid, ()))]
-        if row.added_at != began or not first:
-            yield "nobody added it, and it is not of the first staff"
-    left = [one for one in books.deeds.items() if (one[1].action, one[1].subject) == ("staff.leave", row.staff_id)]
-    froze = {step.record_id for steps in books.lived.values() for step in steps if step.event == Event.FREEZE}
+        yield "nobody added it: neither two people nor the root"
+    left = [one.who for one in books.signed("staff.leave", row.staff_id) if one.state == "LEFT"]
+    left += [str(plan.decided_by) for plan, _ in books.done("staff.leave", row.staff_id)]
     if row.state == "LEFT" and not left:
         yield "it has left, and nobody signed that"
-    if row.state != "LEFT" and any(record_id in froze for record_id, _ in left):
-        yield f"it is {row.state}, and its certificates were frozen when it left"
+    if row.state != "LEFT" and left:
+        yield f"it is {row.state}, and it has left by the word of {', '.join(left)}"
 
 
 def judge_bound(one: Binding, books: Books) -> Iterator[str]:
@@ -178,7 +181,13 @@ def judge_bound(one: Binding, books: Books) -> Iterator[str]:
         return
     plan, said = found
     wanted_: dict[str, object] = {name: said.fields.get(name, "") for name in _PLACE}
-    wanted_ |= {"keyid": said.subject, "prepared_by": plan.prepared_by, "approved_by": plan.decided_by}
+    wanted_["keyid"] = said.subject
+    if plan.kind == STATION_ADD:
+        # Which certificate it carries is judged with the certificate.
+        certificate = _read(row.der) if row is not None else None
+        serial = certificate.usb_key_serial if certificate is not None else ""
+        wanted_ |= {"keyid": one.keyid, "institution_code": said.subject, "key_serial": serial}
+    wanted_ |= {"prepared_by": plan.prepared_by, "approved_by": plan.decided_by}
     yield from _differs(one, wanted_, "the plan that two people signed")
 
 
@@ -240,15 +249,8 @@ def judge_partner(row: PartnerCertificate, books: Books) -> Iterator[str]:
     closed = [one for one in books.signed("partner.close", row.keyid) if one.fields.get("biller") == row.biller]
     if row.state == "CLOSED" and not closed:
         yield "it is closed, and nobody signed that"
-    # Refused is a deed of who had no right to it, or about an authority on whose lists others stand.
-    might = [one.who for one in closed if "partner.close" in _rights(one.who, books)]
-    if row.state != "CLOSED" and row.use != "ca" and might:
-        yield f"it is {row.state}, and {', '.join(might)} closed it"
-
-
-def _rights(staff_id: str, books: Books) -> frozenset[str]:
-    member = books.staff.get(staff_id)
-    return books.may.get(member.department, frozenset()) if member is not None else frozenset()
+    if row.state != "CLOSED" and closed:
+        yield f"it is {row.state}, and {', '.join(one.who for one in closed)} closed it"
 
 
 def _bytes(text: str) -> bytes:

@@ -18,20 +18,25 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_OPTIONS = (
+_KEY_OPTIONS = (
     click.option("--as", "as_cert", type=_FILE, help="Your certificate; in a USB key it may be left out."),
     click.option("--key", "as_key", type=_FILE, help="Its key (encrypted PEM)."),
     click.option("--password-file", "as_password", type=_FILE, help="One line: the key's password."),
     click.option("--module", "as_module", type=_FILE, help="PKCS#11 module of your USB key, instead of --key."),
     click.option("--token", "as_token", default="", help="Its label."),
     click.option("--pin-fd", "as_pin_fd", type=int, help="Descriptor with its PIN. Default: asked for."),
-    click.option("--reason", required=True, help="Why; kept with the deed for ever."),
 )
+reason_option = click.option("--reason", required=True, help="Why; kept with the deed for ever.")
 
 
 def acting(command: F) -> F:
     """The options that say who acts and why; the command takes them in `**who`."""
-    for option in reversed(_OPTIONS):
+    return signing(reason_option(command))
+
+
+def signing(command: F) -> F:
+    """The options that say with which key; the command takes them in `**who`."""
+    for option in reversed(_KEY_OPTIONS):
         command = option(command)
     return command
 

@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "list": ("gateway.ops.certs.watch_cli", "list_certificates", "Certificates, or applications."),
     "expiring": ("gateway.ops.certs.watch_cli", "expiring", "Certificates that end within 60, 30, 7 days."),
     "key": ("gateway.ops.certs.key_cli", "key", "USB keys: receive, hand out, return, lost, destroy, list."),
-    "staff": ("gateway.ops.certs.staff_cli", "staff", "People of the bureau: add, leave, list."),
+    "staff": ("gateway.ops.certs.staff_cli", "staff", "People of the bureau: add, leave, renewal, restore, list."),
     "crl": ("gateway.ops.certs.crl_cli", "crl", "Publish the list of revoked certificates; show what is published."),
     "partner": ("gateway.ops.certs.partner_cli", "partner", "Certificates of partners: add, approve, close, list."),
 }

@@ -11,6 +11,7 @@ from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop,
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from certs.core.algorithms import Dates
     from certs.core.revocation_lists import RevocationList
     from gateway.core.rows import PartnerCertificate
     from gateway.ops.desk import Desk
@@ -29,10 +30,11 @@ def partner() -> None:
 @click.argument("file", type=_FILE)
 @click.option(
     "--use",
-    type=click.Choice(["sign", "tls", "ca"]),
+    type=click.Choice(["sign", "tls", "ca", "watch"]),
     default="sign",
     show_default=True,
-    help="sign: its signatures. tls: its server, or its client on the notices' port. ca: whose revocation lists count.",
+    help="sign: its signatures. tls: its server, or its client on the notices' port. ca: whose revocation lists count."
+    " watch: only its dates are watched, whatever its key (SM2).",
 )
 @acting
 @config_option
@@ -46,14 +48,15 @@ async def add(shared: Shared, biller: str, file: Path, use: str, config_file: Pa
     """
     from base64 import b64encode
 
+    from certs.core.algorithms import read_dates
     from certs.keys import load_certificate
 
-    certificate = load_certificate(file)
+    certificate = _dates_of(file) if use == "watch" else read_dates(load_certificate(file).der)
     encoded = b64encode(certificate.der).decode()
     keyid = certificate.keyid
     acted = await act(shared, config_file, who, "partner.add", keyid, biller=biller, use=use, certificate=encoded)
     click.echo(f"{biller} {use} {keyid}")
-    click.echo(f"{certificate.parsed.subject.rfc4514_string()}, until {certificate.not_after:%Y-%m-%d}")
+    click.echo(f"{certificate.subject}, until {certificate.not_after:%Y-%m-%d}")
     tell(acted, "pinned")
 
 
@@ -80,6 +83,30 @@ async def close(shared: Shared, biller: str, keyid: str, config_file: Path, **wh
     """From now on nothing by this certificate counts. Final: its key never comes back."""
     acted = await act(shared, config_file, who, "partner.close", keyid, biller=biller)
     click.echo(f"{biller} {keyid} is {acted.state}")
+
+
+@partner.command("verify")
+@click.argument("biller")
+@click.argument("file", type=_FILE)
+@click.argument("signature", type=_FILE)
+@click.option("--keyid", default="", help="By this certificate alone; default: any of BILLER's that counts now.")
+@config_option
+@pass_shared
+@in_loop
+async def verify(shared: Shared, biller: str, config_file: Path, **given: Any) -> None:
+    """Whether SIGNATURE (raw bytes: r and s of 32 bytes each, or PKCS#1 v1.5 with SHA-256) over FILE is by a
+    certificate that is pinned for BILLER's signatures and counts now. Exit 1 where it is not."""
+    from gateway.config import build_env
+    from gateway.flow.partner_signatures import Unproven, partner_signature
+    from gateway.ops.desk import open_desk
+
+    config = shared.load(config_file)
+    data, signature = _bytes_of(given["file"]), _bytes_of(given["signature"])
+    async with open_desk(config, build_env(config, shared.adapters)) as desk:
+        found = await partner_signature(desk, biller, data, signature, given["keyid"])
+    if isinstance(found, Unproven):
+        raise NotSo(f"not proven ({found.slug}): {found.detail}")
+    click.echo(f"signed by {biller} {found.keyid}")
 
 
 @partner.command("list")
@@ -181,6 +208,19 @@ def _read(file: Path) -> "RevocationList":
         return read_crl(file.read_bytes())
     except CrlError as wrong:
         raise NotSo(f"no revocation list: {wrong}") from wrong
+
+
+def _bytes_of(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+def _dates_of(file: Path) -> "Dates":
+    from certs.core.algorithms import read_dates
+
+    try:
+        return read_dates(file.read_bytes())
+    except ValueError as wrong:
+        raise NotSo(f"no certificate: {wrong}") from wrong
 
 
 async def _take(desk: "Desk", biller: str, found: "RevocationList", now: "datetime") -> "tuple[str, RevocationList]":

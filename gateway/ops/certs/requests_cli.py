@@ -62,14 +62,17 @@ async def apply(shared: Shared, csr: Path, config_file: Path, **given: Any) -> N
 @click.command("renew")
 @click.argument("keyid")
 @click.argument("csr", type=_FILE)
-@click.option("--old-signature", required=True, type=_FILE, help="What the old key signed: bianmin terminal renewal.")
+@click.option(
+    "--old-signature", required=True, type=_FILE, help="What the old key signed: terminal renewal, certs staff renewal."
+)
 @click.option("--key-serial", default="", help="Of the USB key that holds the new key. Default: the old one's.")
 @acting
 @config_option
 @pass_shared
 @in_loop
 async def renew(shared: Shared, keyid: str, csr: Path, old_signature: Path, config_file: Path, **given: Any) -> None:
-    """Apply for the certificate that takes the place of KEYID: same terminal, new key, asked for by the old one."""
+    """Apply for the certificate that takes the place of KEYID: same terminal or person, new key, asked for by the old
+    one. Both work until KEYID is replaced: certs replace."""
     fields = await _place_of(shared, config_file, keyid)
     fields["key_serial"] = given.pop("key_serial") or fields["key_serial"]
     fields |= {"renews": keyid, "renewal_signature": base64.b64encode(_bytes(old_signature)).decode()}
@@ -78,6 +81,7 @@ async def renew(shared: Shared, keyid: str, csr: Path, old_signature: Path, conf
 
 async def _place_of(shared: Shared, config_file: Path, keyid: str) -> dict[str, str]:
     """The place of a certificate as its binding has it; a person's, himself. Raises NotSo where it has none."""
+    from certs.certificates import parse_certificate
     from gateway.config import build_env
     from gateway.core.rows import Binding, RegisteredCertificate
     from gateway.ops.certs.book import rows_of
@@ -90,7 +94,10 @@ async def _place_of(shared: Shared, config_file: Path, keyid: str) -> dict[str, 
     if not found:
         raise NotSo(f"there is no certificate {keyid}")
     place = {"institution_code": "", "terminal_id": "", "operator_id": "", "staff_id": found[0].staff_id or ""}
-    if not place["staff_id"]:
+    if place["staff_id"]:
+        # The department's code, where the old one named it.
+        place["institution_code"] = parse_certificate(found[0].der).institution_code
+    else:
         if not bound:
             raise NotSo(f"certificate {keyid} is {found[0].state} and bound to no place: apply for a new one")
         place |= {name: getattr(bound[0], name) for name in ("institution_code", "terminal_id", "operator_id")}

@@ -5,13 +5,17 @@ from typing import Any
 
 import click
 
-from gateway.ops.certs.acting import act, acting, tell
+from gateway.ops.certs.acting import act, acting, signer_of, signing, tell
+from gateway.ops.certs.restore_cli import restore
 from gateway.ops.shared import Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 
 @click.group("staff")
 def staff() -> None:
-    """People of the bureau: add, leave, list."""
+    """People of the bureau: add, leave, renew, list; restore by the root's key."""
+
+
+staff.add_command(restore)
 
 
 @staff.command("add")
@@ -37,6 +41,33 @@ async def add(shared: Shared, staff_id: str, name: str, department: str, config_
 async def leave(shared: Shared, staff_id: str, config_file: Path, **who: Any) -> None:
     """A person may do nothing more, at once; his certificates are frozen."""
     tell(await act(shared, config_file, who, "staff.leave", staff_id), f"{staff_id} has LEFT")
+
+
+@staff.command("renewal")
+@click.argument("csr", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@signing
+@config_option
+@pass_shared
+def renewal(shared: Shared, /, csr: Path, out: Path, config_file: Path, **who: Any) -> None:
+    """Sign the request CSR for your new key with your old one, which --as or --token names; write that to OUT.
+
+    Then: certs renew KEYID CSR --old-signature OUT.
+    """
+    from certs.authority.files import write_new
+    from certs.core.certificate_requests import KnownKeys, RequestRefused, read_request
+    from certs.core.renewals import renewal_text
+    from gateway.ops.certs.by_root import request_of
+    from gateway.ops.shared import NotSo
+
+    der = request_of(csr)
+    try:
+        read_request(der, KnownKeys())
+    except RequestRefused as refused:
+        raise NotSo(str(refused)) from refused
+    with signer_of(shared, shared.load(config_file), who) as signer:
+        write_new(out, signer.sign(renewal_text(signer.keyid, der)), 0o644)
+    click.echo(f"signed by {signer.keyid}: bianmin certs renew {signer.keyid} {csr} --old-signature {out}")
 
 
 @staff.command("list")

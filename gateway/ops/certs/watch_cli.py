@@ -8,7 +8,7 @@ import click
 from gateway.ops.shared import Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 if TYPE_CHECKING:
-    from gateway.core.rows import RegisteredCertificate
+    from gateway.core.rows import PartnerCertificate, RegisteredCertificate
     from gateway.ops.desk import Desk
 
 
@@ -102,10 +102,11 @@ def about(row: "RegisteredCertificate", place: Any) -> dict[str, Any]:
 @click.pass_context
 @in_loop
 async def expiring(ctx: click.Context, shared: Shared, config_file: Path, as_json: bool) -> None:
-    """Live certificates that end within 60, 30 and 7 days and are not renewed. Exit 1 where one ends within 7."""
+    """Live certificates that end within 60, 30 and 7 days and are not renewed; partners' too, whatever their key
+    (SM2 as `--use watch`). Exit 1 where one ends within 7."""
     from gateway.config import build_env
-    from gateway.core.expiry import ENDING, LEAD_DAYS
-    from gateway.core.rows import Binding, RegisteredCertificate
+    from gateway.core.expiry import ENDING, LEAD_DAYS, PARTNERS_ENDING
+    from gateway.core.rows import Binding, PartnerCertificate, RegisteredCertificate
     from gateway.ops.certs.book import rows_of
     from gateway.ops.desk import open_desk
     from gateway.ops.enrol import ms
@@ -115,17 +116,35 @@ async def expiring(ctx: click.Context, shared: Shared, config_file: Path, as_jso
     async with open_desk(config, build_env(config, shared.adapters)) as desk:
         rows = await rows_of(desk, RegisteredCertificate, ENDING, until, "not_after, keyid")
         places = {one.keyid: one for one in await rows_of(desk, Binding, "unbound_at IS NULL")}
-    found = [
-        about(row, places.get(row.keyid))
-        | {
-            "days_left": (row.not_after - now) // 86_400_000,
-            "within_days": min(days for days in LEAD_DAYS if row.not_after <= now + days * 86_400_000),
-        }
-        for row in rows
-    ]
+        others = await rows_of(desk, PartnerCertificate, PARTNERS_ENDING, until, "not_after, keyid")
+    found = [about(row, places.get(row.keyid)) | _ending(row.not_after, now) for row in rows]
+    found += [_partners(row) | _ending(row.not_after, now) for row in others]
     if as_json:
         echo_json(found)
     for one in [] if as_json else found:
-        whose = one["institution_code"] or one["staff_id"] or one["role"]
+        whose = one["institution_code"] or one["staff_id"] or one.get("biller") or one["role"]
         click.echo(f"{one['within_days']:>2} days  {one['not_after'][:10]}  {one['state']:<7} {whose}  {one['keyid']}")
     ctx.exit(1 if any(one["within_days"] <= LEAD_DAYS[-1] for one in found) else 0)
+
+
+def _ending(not_after: int, now: int) -> dict[str, int]:
+    from gateway.core.expiry import DAY_MS, LEAD_DAYS
+
+    within = min(days for days in LEAD_DAYS if not_after <= now + days * DAY_MS)
+    return {"days_left": (not_after - now) // DAY_MS, "within_days": within}
+
+
+def _partners(row: "PartnerCertificate") -> dict[str, Any]:
+    from gateway.core.env import rfc3339
+
+    return {
+        "keyid": row.keyid,
+        "state": row.state,
+        "role": "partner",
+        "biller": row.biller,
+        "use": row.use,
+        "not_before": rfc3339(row.not_before),
+        "not_after": rfc3339(row.not_after),
+        "institution_code": None,
+        "staff_id": None,
+    }

@@ -96,5 +96,5 @@ async def _payment(book: "Snapshot", config: "Config", serial: str, folder: Path
         raise NotSo(f"there is no payment {serial}")
     keys = config.keys
     await write_bundle(book, bundle, folder, root=keys.root_cert_file, issuing=keys.issuing_cert_file)
-    sealed = sum(place.seal is not None and place.seal.signature is not None for place in bundle.places)
+    sealed = sum(place.under_a_signed_day for place in bundle.places)
     return {"records": len(bundle.places), "under_a_signed_day": sealed}

@@ -35,6 +35,14 @@ class Place:
     seal: Seal | None
     path: Sequence[tuple[seals.Side, bytes]] = ()
 
+    @property
+    def under_a_signed_day(self) -> bool:
+        """Whether its day is closed and signed, and its leaf leads to that day's root."""
+        seal, at = self.seal, self.record.position
+        if seal is None or seal.signature is None or at is None:
+            return False
+        return seals.verify_path(self.record.leaf, self.path, seal.root, index=at - 1, count=seal.count)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:

@@ -19,12 +19,13 @@ from certs.core.revocation_lists import read_crl
 from certs.core.seals import Side
 from gateway.core.env import rfc3339
 from gateway.core.rows import Record, Seal
+from gateway.core.told import SIGNED_REPLY
 from gateway.ops.evidence.standing import Standings
 
 # The order of a record's own encoding (certs.core.seals.record_bytes).
 FIELDS = ("record_id", "kind", "received_at", "base", "signature", "body", "keyid")
-SIGNED_KINDS = frozenset({"request", "deed"})
-"""Records that carry a signature of a certificate of ours: a station's, or one of the staff."""
+SIGNED_KINDS = frozenset({"request", "deed", SIGNED_REPLY})
+"""Records that carry a signature of a certificate of ours: a station's, one of the staff, the gateway's reply key."""
 _PIECE = 1 << 20
 Path_ = Sequence[tuple[Side, bytes]]
 

@@ -4,8 +4,8 @@
 #   sh verify.sh [FOLDER]       trusts root.cert.pem of the folder: compare its fingerprint with the bureau's
 #   ROOT=FILE sh verify.sh ...  trusts FILE
 # A record is PROVEN by the bureau's signature over the day it lies in, where a list and the book say that this key
-# stood then. A station's (a request) or a clerk's own signature (a deed) is verified too, and says who spoke; not when:
-# whoever held that key since could have signed with any moment. So a record of a day that is not signed is UNPROVEN.
+# stood then. A station's (a request), a clerk's (a deed) or the gateway's own signature (a signed-reply) is verified too,
+# and says who spoke; not when: whoever held that key since could have signed with any moment. So a record of a day that is not signed is UNPROVEN.
 # payment.json, day.json and status/ are the bureau's own book: never proven, checked against SHA256SUMS only.
 # Exit 0 and a last line OK: every record is proven. 3 and NOT PROVEN YET: nothing is wrong, and at least one record is
 # UNPROVEN. 1 and FAIL: something is not what it says it is; nothing else is told.
@@ -113,7 +113,7 @@ function header(text, name) { # a file of this text, once
   if (!(name in made)) { made[name] = 1; printf "%s", text >name; close(name) }
   return name
 }
-function request(recv, file, line, n, p, i, v, seen, lines) { # its base names the body's hash, the key and the window
+function message(recv, tag, file, line, n, p, i, v, seen, lines) { # its base names the body's hash, the key, when and what for
   file = "records/" id "/base"; lines = 0
   while ((getline line <file) > 0) {
     if (line == "\"content-digest\": sha-256=:" base64(sum["body"]) ":") seen["body"] = 1
@@ -125,8 +125,12 @@ function request(recv, file, line, n, p, i, v, seen, lines) { # its base names t
   }
   close(file)
   if (!("keyid" in seen) || seen["keyid"] != "\"" keyid "\"") fail(at ": the base names another key")
-  if (!("tag" in seen) || seen["tag"] != "\"bianmin-v1\"") fail(at ": signed for another purpose")
+  if (!("tag" in seen) || seen["tag"] != "\"" tag "\"") fail(at ": signed for another purpose")
   if (!("body" in seen)) fail(at ": the body is not what was signed")
+  if (tag == "bianmin-reply-v1") { # kept after it was told, however late; nobody answers before he is asked
+    if (seen["created"] !~ /^[0-9]+$/ || recv < seen["created"] - 60) fail(at ": FORGED, it was kept before it was signed")
+    return
+  }
   if (seen["created"] !~ /^[0-9]+$/ || seen["expires"] !~ /^[0-9]+$/ || seen["nonce"] !~ /^"[A-Za-z0-9_-]+"$/) fail(at ": no window")
   if (recv < seen["created"] - 60 || recv > seen["expires"] + 0) fail(at ": FORGED, it was received outside the window it was signed for")
   print keyid, seen["nonce"], seen["created"], at >(w "/nonces")
@@ -157,11 +161,11 @@ function done(kind, recv, role, leaf, day, place, list, i, cat) {
   if (("day" in size) + ("index" in size) == 1) fail(at ": day and index go together")
   if ("day" in size) { day = row("day"); place = row("index"); if (place !~ /^[0-9]+$/ || length(place) > 12) fail(at ": index is malformed") }
   if (day != "-" && day !~ /^[0-9-]+$/) fail(at ": day is malformed")
-  role = kind == "request" ? 1 : kind == "deed" ? 2 : 0
+  role = kind == "request" ? 1 : kind == "deed" ? 2 : kind == "signed-reply" ? 4 : 0
   if (role) {
     if (!hex(keyid, 64)) fail(at ": no keyid")
     if ("crl" in size) { list = row("crl"); if (list !~ /^[0-9a-f]+-[0-9]+[.]pem$/) fail(at ": crl is malformed") }
-    if (role == 1) request(recv); else deed(recv)
+    if (role == 2) deed(recv); else message(recv, role == 1 ? "bianmin-v1" : "bianmin-reply-v1")
     print "records/" id "/", role, keyid, value("received_at"), list, "base" >(w "/signers.records")
   }
   print id, kind, leaf, day, place
@@ -326,7 +330,10 @@ BEGIN { w = ENVIRON["W"]
     good[p[1]] = how == "ok" && is == "ACTIVE" && p[5] != "-"
     if (p[2] == 5 && how != "ok") fail(p[1] ": the archive's certificate was " how) } }
 { f = "records/" $1 "/"; d = "days/" $4 "/"; proof = ""; by = ""
-  if (f in good && good[f]) { by = "signed by the " ($2 == "request" ? "station" : "staff"); signed++ }
+  if (f in good && good[f]) {
+    by = "signed by the " ($2 == "request" ? "station" : $2 == "deed" ? "staff" : "gateway")
+    if (by !~ /gateway/) signed++
+  }
   if ($4 == "-" || !(d in good)) why = "its day is not signed"
   else if (!good[d]) why = "the key that signed its day is not known to have stood, " note[d]
   else { why = ""; proven++; proof = "under the signed day " $4 }

@@ -9,6 +9,7 @@ import click
 from click.testing import CliRunner
 
 from gateway.cli import run
+from tests.stand.clerks import who
 
 
 def say(words: Sequence[str]) -> tuple[int, str, str]:
@@ -33,15 +34,7 @@ class Desk:
         self.config = str(folder / "bianmin.toml")
 
     def who(self, number: int) -> list[str]:
-        keys, secrets = self.folder / "keys", self.folder / "secrets"
-        return [
-            "--as",
-            str(keys / f"staff-{number}.cert.pem"),
-            "--key",
-            str(keys / f"staff-{number}.key.pem"),
-            "--password-file",
-            str(secrets / f"staff-{number}-key.password"),
-        ]
+        return who(self.folder, number)[:-2]
 
     def do(self, by: int, *words: str, reason: str = "按规定办理") -> tuple[int, str, str]:
         return say([*words, *self.who(by), "--reason", reason, "--config", self.config])

@@ -115,12 +115,12 @@ def test_operators_and_terminals_of_a_station(tmp_path: Path) -> None:
     assert desk.read("station", "show", CODE)["reason"] == "按规定办理（经办：staff-2）"
 
 
-def test_what_was_provisioned_says_who_typed_it(tmp_path: Path) -> None:
+def test_who_typed_what_nobody_signed_and_who_signed_the_rest(tmp_path: Path) -> None:
+    """`init` makes the first station unsigned; the staff stands on the root's word, a second station on that of two."""
     desk = Desk(tmp_path / "site")
-    assert (
-        say(["station", "add", "33078200018", "--name", "二站", "--operator-name", "李四", "--config", desk.config])[0]
-        == 0
-    )
+    second = ("station", "add", "33078200018", "--name", "二站", "--operator-name", "李四")
+    assert say([*second, "--config", desk.config])[0] == 2, "who acts?"
+    desk.both(*second)
     with sqlite3.connect(desk.folder / "var" / "bianmin.db") as book:
         found = book.execute(
             "SELECT c.role, s.staff, s.reason FROM certificate_steps s JOIN certificates c ON c.keyid = s.subject"
@@ -128,11 +128,15 @@ def test_what_was_provisioned_says_who_typed_it(tmp_path: Path) -> None:
         ).fetchall()
     book.close()
     assert len(found) == 4 * 5
-    assert {(staff, reason) for _, staff, reason in found} == {("init", operating_user())}
+    assert set(found) == {
+        ("operator", "root", f"bianmin init, {operating_user()}"),
+        ("station", "init", operating_user()),
+        ("station", "staff-2", "按规定办理"),
+    }
     assert operating_user().startswith("cli:")
     code, out, _ = say(["audit", "--config", desk.config])
-    assert code == 0
-    made = f"note: provisioned whole, with nobody's signature (JOIN-16): 4 by {operating_user()}"
+    assert code == 0, out
+    made = f"note: provisioned whole, with nobody's signature (JOIN-16): 1 by {operating_user()}"
     assert made in out.replace("2 by unknown, ", "").replace(", 2 by unknown", "")
 
 

@@ -1,6 +1,7 @@
 """`bianmin certs partner` as people use it: two of them, a roll-over, the list of a partner's CA."""
 
 import json
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -119,3 +120,57 @@ def test_a_certificate_about_to_end_is_told(office: Office) -> None:
     now = datetime.now(UTC)
     office.add(PartnerCa(now).leaf(ends=now + timedelta(days=6)).certificate)
     assert [one["due"] for one in office.list(1)] == [True]
+
+
+def test_a_file_that_a_partner_signed(office: Office) -> None:
+    """CERT-05: its day file or a letter about its keys, at the desk; a closed certificate proves nothing any more."""
+    held, other = (ca := PartnerCa(datetime.now(UTC))).alone("one"), ca.alone("other")
+    office.add(held.certificate)
+    data, good, bad = (office.folder / name for name in ("day.txt", "day.sig", "bad.sig"))
+    data.write_bytes(b"2026-11-24|100\n")
+    good.write_bytes(held.signer.sign(data.read_bytes()))
+    bad.write_bytes(other.signer.sign(data.read_bytes()))
+    code, said = office.run("verify", "telecom", str(data), str(good))
+    assert (code, said) == (0, f"signed by telecom {held.certificate.keyid}\n")
+    assert office.run("verify", "telecom", str(data), str(good), "--keyid", held.certificate.keyid)[0] == 0
+    code, said = office.run("verify", "telecom", str(data), str(bad))
+    assert code == 1
+    assert "signature-invalid" in said
+    data.write_bytes(b"2026-11-24|900\n")
+    assert office.run("verify", "telecom", str(data), str(good))[0] == 1
+    data.write_bytes(b"2026-11-24|100\n")
+    assert office.run("close", "telecom", held.certificate.keyid, who=1)[0] == 0
+    code, said = office.run("verify", "telecom", str(data), str(good))
+    assert code == 1
+    assert "certificate-revoked" in said
+
+
+def test_the_dates_of_an_sm2_certificate_are_watched(office: Office) -> None:
+    """CERT-03: by `certs expiring` and the metric; nothing is verified by it, and it is refused for any other use."""
+    key, file = office.folder / "sm2.key", office.folder / "sm2.der"
+    for words in (
+        f"genpkey -algorithm SM2 -out {key}",
+        (
+            f"req -x509 -new -key {key} -sm3 -subj /CN=partner -days 5 -outform DER -out {file}"
+            " -sigopt distid:1234567812345678"
+        ),
+    ):
+        if subprocess.run(["openssl", *words.split()], capture_output=True, check=False).returncode:
+            pytest.skip("this openssl has no SM2")
+    for use in ("sign", "tls", "ca"):
+        assert office.run("add", "telecom", str(file), "--use", use, who=1)[0] == 2, use
+    code, said = office.run("add", "telecom", str(file), "--use", "watch", who=1)
+    assert code == 0, said
+    assert "CN=partner, until" in said
+    assert office.run("approve", said.split()[-1], who=2)[0] == 0
+    (listed,) = office.list(code=1)
+    assert (listed["use"], listed["state"], listed["due"]) == ("watch", "ACTIVE", True)
+    office.capture.readouterr()
+    assert run(["certs", "expiring", "--json", "--config", str(office.folder / "bianmin.toml")]) == 1
+    (ending,) = (one for one in json.loads(office.capture.readouterr().out) if one["role"] == "partner")
+    assert (ending["keyid"], ending["biller"], ending["within_days"]) == (listed["keyid"], "telecom", 7)
+    later = PartnerCa(datetime.now(UTC)).alone("later").certificate
+    office.add(later, "watch")
+    assert run(["certs", "expiring", "--config", str(office.folder / "bianmin.toml")]) == 0, "its successor is pinned"
+    assert office.run("close", "telecom", later.keyid, who=1)[0] == 0
+    assert run(["audit", "--config", str(office.folder / "bianmin.toml")]) == 0

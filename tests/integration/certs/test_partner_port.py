@@ -89,6 +89,7 @@ def test_only_with_the_pinned_certificate(tmp_path: Path, capsys: pytest.Capture
     ("text", "told"),
     [
         ('partner_client_certs = ["telecom"]', "no biller while there are no TLS files"),
+        ('partner_server_certs = ["nobody"]', "not nobody"),
         ('partner_client_certs = ["nobody"]\ntls_cert_file = "a"\ntls_key_file = "b"', "not nobody"),
     ],
 )

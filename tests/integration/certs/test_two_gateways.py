@@ -86,7 +86,7 @@ async def offices(postgres_dsn: str) -> AsyncIterator[Offices]:
     await stores.two.open()
     try:
         await stores.found()
-        assert isinstance(await stores.one.run(found.bureau.first_staff()), items.Kept)
+        assert isinstance(await stores.one.run(found.bureau.first_staff()), Acted)
         yield found
     finally:
         await stores.one.close()
@@ -178,17 +178,54 @@ async def test_one_comes_back_while_another_comes_to_life_at_its_place(offices: 
             await offices.done(offices.clerk, "certs.revoke", signer.keyid, code="superseded")
 
 
-async def test_two_freeze_two_of_three_approvers_at_once(offices: Offices) -> None:
+async def test_two_revoke_two_of_three_approvers_at_once(offices: Offices) -> None:
     """Each of the two looks at three; both at once would leave one."""
     third = await offices.third()
     for _ in range(ROUNDS):
         replies = await asyncio.gather(
-            offices.do(offices.clerk, "certs.freeze", offices.chief.keyid),
-            offices.do(offices.chief, "certs.freeze", third.keyid),
+            offices.do(offices.clerk, "certs.revoke", offices.chief.keyid, code="keyCompromise"),
+            offices.do(offices.chief, "certs.revoke", third.keyid, code="keyCompromise"),
         )
-        done = [one for one in replies if isinstance(one, Acted) and one.state == "FROZEN"]
+        done = [one for one in replies if isinstance(one, Acted) and one.state == "REVOKED"]
         assert len(done) == 1, replies
-        await offices.stores.sql("UPDATE certificates SET state = 'ACTIVE' WHERE role = 'operator'")
+        await offices.stores.sql("UPDATE certificates SET state = 'ACTIVE', revoked_for = NULL WHERE role = 'operator'")
+
+
+async def test_two_restore_at_once_and_one_of_them_is_too_late(offices: Offices) -> None:
+    """The root's key speaks at two gateways: when the second is asked, two people can approve again."""
+    bureau = offices.bureau
+    for number in range(ROUNDS):
+        await offices.done(offices.clerk, "certs.freeze", offices.chief.keyid)
+        acts = []
+        for letter in "ab":
+            new = bureau.person(f"t-{number}{letter}", "周八")
+            acts.append(bureau.by_root("staff.restore", bureau.newcomer(new, "周八")))
+        replies = await asyncio.gather(offices.stores.one.run(acts[0]), offices.stores.two.run(acts[1]))
+        assert kinds(replies) == ["Acted", "Refusal"], replies
+        await offices.stores.sql("UPDATE certificates SET state = 'ACTIVE' WHERE keyid = $1", offices.chief.keyid)
+        await offices.stores.sql(
+            "UPDATE certificates SET state = 'FROZEN' WHERE role = 'operator' AND staff_id > 's-2'"
+        )
+    assert await offices.stores.sql("SELECT count(*) FROM alarms WHERE kind = 'staff.restored'") == [(ROUNDS,)]
+
+
+async def test_one_station_is_added_twice_at_once(offices: Offices) -> None:
+    for number in range(ROUNDS):
+        station, plans = f"4609{number:04}", []
+        for who in (offices.clerk, offices.chief):
+            certificate, _ = offices.bureau.certify(
+                "张三", Role.STATION, institution_code=station, usb_key_serial=f"PILOT-{who.staff_id}-{number}"
+            )
+            plan = await offices.done(
+                who, "station.add", station, name="站", terminal_id="T1", operator_id="1", operator_name="张三",
+                services="acme.bill", trained_days="9", certificate=base64.b64encode(certificate.der).decode(),
+            )  # fmt: skip
+            plans.append(str(plan.waits))
+        replies = await asyncio.gather(
+            offices.do(offices.chief, "ops.approve", plans[0]), offices.do(offices.clerk, "ops.approve", plans[1])
+        )
+        assert kinds(replies) == ["Acted", "Refusal"], replies
+        assert await offices.stores.sql("SELECT count(*) FROM bindings WHERE institution_code = $1", station) == [(1,)]
 
 
 async def test_lost_while_the_unfreezing_is_approved(offices: Offices) -> None:

@@ -10,8 +10,9 @@ import signal
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from tests.integration.bus.parts import set_bus
 from tests.integration.faults.nursery import Birth, Nursery
 from tests.integration.faults.traffic import Traffic
 from tests.integration.http.shops import Shop
+from tests.stand.clerks import both
 from tests.stand.gateway import STATION, Known, Stand
 from tests.stand.kafka import KafkaBroker, fresh_prefix
 from tests.stand.ports import free_port
@@ -120,6 +122,16 @@ class Cluster(Stand):
         """`bianmin …` on this installation."""
         assert run([*words, "--config", str(self.config_file)]) == 0, words
 
+    def add_station(self, code: str, name: str, operator: str) -> None:
+        """`bianmin station add`, by the two people of this installation."""
+
+        def say(words: Sequence[str]) -> str:
+            with redirect_stdout(StringIO()) as said:
+                assert run(words) == 0, (words, said.getvalue())
+            return said.getvalue()
+
+        both(self.folder / "pilot", say, "station", "add", code, "--name", name, "--operator-name", operator)
+
     def _raise_limits(self) -> None:
         text = self.config_file.read_text(encoding="utf-8")
         self.config_file.write_text(text.replace("[http]\n", "[http]\nstation_per_s = 1000\nstation_burst = 1000\n"))
@@ -127,7 +139,7 @@ class Cluster(Stand):
     def _add_stations(self) -> None:
         self.deposit("5000000", "V1")
         for code in MORE_STATIONS:
-            self.command("station", "add", code, "--name", f"站{code}", "--operator-name", "李四")
+            self.add_station(code, f"站{code}", "李四")
             who = ("--outlet", "370001", "--by", "0001", "--voucher", f"V{code}")
             self.command("station", "deposit", code, "5000000", *who)
 

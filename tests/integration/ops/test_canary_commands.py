@@ -14,6 +14,7 @@ import pytest
 
 from gateway.cli import run
 from tests.stand.canaries import ACCOUNT, BROADBAND, CANARIES, CARD, LATIN_NAME, NAME, SECRET, TOKEN, leaks
+from tests.stand.clerks import who
 
 CODE = "33078200017"
 SERIAL = "2026112406H0P4QWR2D3RMF7"
@@ -43,7 +44,7 @@ def lines_of(canary: str) -> Iterator[list[str]]:
     """Command lines with the canary wherever something can be typed, but those that begin to serve."""
     yield from one_by_one(["station", "deposit", CODE, "1"], DEPOSIT, canary)
     yield from one_by_one(["station", "deposit", CODE, canary], DEPOSIT, canary)
-    yield from one_by_one(["station", "add", "460001x"], ADD, canary)
+    yield from one_by_one(["station", "add", "460001x"], ADD | {"--reason": "x"}, canary)
     yield from one_by_one(["station", "add", "460001"], ADD | {"--trained-days": canary}, canary)
     yield from one_by_one(["station", "add", "460001"], ADD | {"--low-balance": canary}, canary)
     yield from one_by_one(["station", "suspend", "460009"], {"--reason": "x", "--as": "0001"}, canary)
@@ -117,7 +118,8 @@ def test_no_secret_file_comes_out(made: Path, tmp_path: Path, capfd: pytest.Capt
             f"-----BEGIN X-----\n{TOKEN}\n-----END X-----\n",
         ):
             file.write_bytes(content.encode())
-            for words in (["config", "check"], ["station", "add", "460002", "--name", "x", "--operator-name", "y"]):
+            add = ["station", "add", "460002", "--name", "x", "--operator-name", "y", *who(made, 1)]
+            for words in (["config", "check"], add):
                 code, output = told(
                     [*words, "--out", "/nowhere/at/all", *config] if "add" in words else [*words, *config], capfd
                 )

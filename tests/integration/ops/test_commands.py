@@ -7,10 +7,8 @@ import stat
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -20,10 +18,7 @@ from gateway.cli import HELP, bianmin, run
 from gateway.config import ConfigError, find_adapters, load_config
 from gateway.flow.crash_points import CrashPoints
 from gateway.ops.audit import audit_sqlite
-from gateway.ops.enrol import Applicant, load_issuing
 from gateway.ops.files import check_files
-from gateway.ops.register import register
-from gateway.store.port import StoreError
 
 CODE = "33078200017"
 
@@ -161,62 +156,6 @@ def test_deposits(made: Path) -> None:
     assert call("station", "deposit", CODE, "1", "--outlet", "370001", "--by", "0001", at=made)[0] == 2, "no voucher"
     _, said, _ = call("station", "list", "--json", at=made)
     assert json.loads(said)[0]["available_fen"] == 10050
-
-
-def test_a_station_more(made: Path) -> None:
-    words = ["station", "add", "460001", "--name", "二站", "--operator-name", "李四", "--overdraft", "50"]
-    assert call(*words, at=made)[0] == 0
-    shop = made / "stations" / "460001"
-    names = {"station.key.pem", "station-key.password", "station.cert.pem", "terminal.toml"}
-    assert {path.name for path in shop.iterdir()} == names | {"issuing.cert.pem", "root.cert.pem"}
-    code, _, said = call(*words, "--out", str(made / "again"), at=made)
-    assert (code, said) == (1, "Error: refused (state-conflict): Station 460001 exists.\n")
-    assert not (made / "again").exists()
-    assert call(*words, at=made)[0] == 2, "the folder exists"
-    unsold = [*words, "--service", "moon.dust", "--out", str(made / "moon")]
-    unsold[2] = "460002"
-    assert call(*unsold, at=made)[0] == 1
-    assert not (made / "moon").exists()
-    _, said, _ = call("station", "show", "460001", "--json", at=made)
-    assert json.loads(said)["overdraft_limit_fen"] == 5000
-
-
-class FailingDesk:
-    """A book whose commit fails."""
-
-    def __init__(self, error: StoreError) -> None:
-        self.error = error
-
-    async def run(self, item: object) -> object:
-        raise self.error
-
-    async def look(self, item: object) -> object:
-        raise self.error
-
-    async def snapshot(self, use: object) -> Any:
-        raise self.error
-
-
-@pytest.mark.parametrize("in_doubt", [False, True])
-async def test_files_go_when_the_book_refuses_and_stay_in_doubt(in_doubt: bool, made: Path, tmp_path: Path) -> None:
-    """A station that may be registered must not lose its only key."""
-    config = load_config(made / "bianmin.toml", find_adapters())
-    applicant = Applicant(
-        institution_code="460008", name="八站", terminal_id="T1", operator_id="0001", operator_name="赵六"
-    )
-    with pytest.raises(StoreError):
-        await register(
-            FailingDesk(StoreError("down", in_doubt=in_doubt)),
-            config,
-            applicant,
-            load_issuing(config),
-            services=["mobile.topup"],
-            folder=tmp_path / "shop",
-            now=datetime.now(UTC),
-            trained_days=1,
-        )
-    assert (tmp_path / "shop").exists() == in_doubt
-    assert len(list(tmp_path.iterdir())) == int(in_doubt)
 
 
 def test_audit_says_so_with_its_exit_code(made: Path, tmp_path: Path) -> None:

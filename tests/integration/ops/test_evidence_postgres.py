@@ -79,7 +79,7 @@ async def test_evidence_and_days(book: tuple[PostgresConfig, Any], signed: Signe
 
     report = await take_snapshot(config, use)
     assert report.ok, report.text()
-    assert {check.name: check.rows for check in report.checks}["records"] == 4
+    assert {check.name: check.rows for check in report.checks}["records"] == 5
     for name in ("day", "payment"):
         code, said = verify(tmp_path / name)
         assert code == 0, said

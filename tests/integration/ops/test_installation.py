@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.stand.clerks import both, who
 from tests.stand.ports import free_port
 
 CODE = "33078200017"
@@ -69,12 +70,10 @@ def test_a_shops_first_day(site: Path, tmp_path: Path) -> None:
     balance = json.loads(bianmin("terminal", "balance", "--json", *terminal))
     assert balance["available_fen"] == 30_000 - 10_000 - 100
 
-    who = ("--as", str(site / "keys/staff-1.cert.pem"), "--key", str(site / "keys/staff-1.key.pem"),
-           "--password-file", str(site / "secrets/staff-1-key.password"))  # fmt: skip
-    bianmin("station", "suspend", CODE, "--reason", "检查", *who, *config)
+    bianmin("station", "suspend", CODE, *who(site, 1), *config)
     bianmin(*pay, "13805790002", "10", "--param", "carrier=cmcc", "--yes", *terminal, code=1)
-    bianmin("station", "resume", CODE, "--reason", "查清", *who, *config)
-    bianmin("station", "add", "460001", "--name", "二站", "--operator-name", "李四", *config)
+    bianmin("station", "resume", CODE, *who(site, 1), *config)
+    both(site, lambda words: bianmin(*words), "station", "add", "460001", "--name", "二站", "--operator-name", "李四")
     other = ("--config", str(site / "stations/460001/terminal.toml"))
     assert json.loads(bianmin("terminal", "balance", "--json", *other))["available_fen"] == 0
 
@@ -83,6 +82,9 @@ def test_a_shops_first_day(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "evidence"
     bianmin("evidence", paid["gateway_serial"], "--out", str(folder), *config)
     verified = subprocess.run(["sh", folder / "verify.sh"], capture_output=True, text=True, check=False)
+    # M11: what the shop asked and was told, what the biller was sent, answered, told, and our answer to that.
+    kept = {(one / "kind").read_text() for one in (folder / "records").iterdir()}
+    assert kept >= {"request", "signed-reply", "partner-request", "reply", "notice", "partner-answer"}
     # What the shop signed is proven; the biller's answer only when this day is signed.
     assert verified.returncode == 3, verified.stdout + verified.stderr
     assert verified.stdout.splitlines()[-1].startswith("尚未证明 NOT PROVEN YET")

@@ -177,7 +177,7 @@ def test_key_nonce_and_balance_hold_across_gateways(cluster: Cluster) -> None:
     after = [cluster.metric(api, "bianmin_accepts_total") for api in cluster.of("api")]
     assert all(now > was for now, was in zip(after, before, strict=True)), "both were reached"
     code = "33078200099"
-    cluster.command("station", "add", code, "--name", "小站", "--operator-name", "王五")
+    cluster.add_station(code, "小站", "王五")
     cluster.command("station", "deposit", code, "100", "--outlet", "370001", "--by", "0001", "--voucher", "V99")
     poor = cluster.shop_of(code)
     replies = pay(poor, 24)

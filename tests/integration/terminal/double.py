@@ -227,7 +227,7 @@ class Double:
             content_type=kind,
             created=int(self.now().timestamp()),
             request_signature_field=OTHER_FIELD if word == "to-another" else signed.signature_field,
-        )
+        ).headers
         if word == "unsigned":
             headers = {"Content-Type": kind}
         if word == "altered":

@@ -52,7 +52,7 @@ def _sample(house: Installation, body: bytes, signer: object = None) -> Sample:
         content_type="application/json",
         created=int(datetime.now(UTC).timestamp()),
         request_signature_field=_read(request).signature_field,
-    )
+    ).headers
     lines = ["HTTP/1.1 202 Accepted", *(f"{name}: {value}" for name, value in headers.items())]
     return Sample(request, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)
 

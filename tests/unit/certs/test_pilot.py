@@ -198,7 +198,7 @@ def test_a_shell_proves_what_we_sign(ca: Ca, key: PrivateKey) -> None:
             content_type="application/json",
             created=CREATED + 1,
             request_signature_field=field,
-        )
+        ).headers
         keep(ca.folder / name, f"HTTP/1.1 {status} X", made, body=body, base=replying.base)
         assert verdict(ca.folder, name, "reply.cert.pem", str(CREATED + 1), "post") == f"OK {name}"
     assert verdict(ca.folder, "reply", "reply.cert.pem", str(CREATED + 1), "get").startswith("FAIL")

@@ -54,7 +54,7 @@ def signed_by(who: PemSigner, **change: Any) -> ReplyHead:
     """A fresh reply."""
     given: dict[str, Any] = {"status": 409, "body": PROBLEM, "content_type": "application/problem+json"}
     given |= {"created": CREATED + 1, "request_signature_field": FIELD} | change
-    lines = sign_reply(who, **given)
+    lines = sign_reply(who, **given).headers
     return ReplyHead(given["status"], list(lines.items()), given["body"])
 
 
@@ -77,7 +77,7 @@ def test_vector_is_what_we_sign() -> None:
         content_type="application/json",
         created=case["created"],
         request_signature_field=FIELD,
-    )
+    ).headers
     assert {n.lower(): v for n, v in made.items() if n != "Signature"} == {
         n: v for n, v in case["headers"].items() if n != "signature"
     }
@@ -226,6 +226,6 @@ def test_parameters_in_any_order() -> None:
     pair = (begin + f';keyid="{certificate("gateway").keyid}"', f';keyid="{certificate("gateway").keyid}"' + begin)
     made = sign_reply(
         Reordering(), status=200, body=b"", content_type="", created=CREATED + 1, request_signature_field=FIELD
-    )
+    ).headers
     made["Signature-Input"] = made["Signature-Input"].replace(*pair)
     assert isinstance(prove(ReplyHead(200, list(made.items()), b"")), ReplyProof)

@@ -18,7 +18,7 @@ from certs.pilot import issue
 from contracts.strict_json import decode
 from gateway.core import chores, items, rows
 from gateway.core.actions import ACTIONS, Action
-from gateway.core.items_deeds import Act, Acted, Deed, RegisterStaff
+from gateway.core.items_deeds import Act, Acted, Deed
 from gateway.core.rights import Rights
 from tests.stand.bureau import DEPARTMENT, Bureau, Person, asked
 from tests.stand.house import House
@@ -164,12 +164,16 @@ def test_refused_deed_changes_nothing_but_is_kept(office: Office) -> None:
 
 
 def test_first_staff_comes_once_and_is_two(office: Office, tmp_path_factory: pytest.TempPathFactory) -> None:
-    again = Bureau(lambda: office.house.now).first_staff()
-    assert office.house.ask(again, items.Refusal).slug == "state-conflict"
-    alone = RegisterStaff(people=again.people[:1])
+    bureau = Bureau(lambda: office.house.now)
+    assert office.house.ask(bureau.first_staff(), items.Refusal).slug == "certificate-unknown", "another root"
+    assert office.house.ask(office.bureau.first_staff(), items.Refusal).slug == "state-conflict"
     fresh = House(tmp_path_factory.mktemp("fresh"))
+    assert fresh.ask(bureau.first_staff(), items.Refusal).slug == "certificate-unknown", "no root is known"
+    fresh.trust(bureau)
+    alone = bureau.by_root("staff.found", bureau.newcomer(bureau.clerk, "李四"))
     assert fresh.ask(alone, items.Refusal).slug == "malformed"
-    assert fresh.ask(again, items.Kept).count == 2
+    assert fresh.ask(bureau.first_staff(), Acted).state == "ACTIVE"
+    assert [one.staff_id for one in fresh.rows_of(rows.StaffMember)] == ["s-1", "s-2"]
     fresh.close()
 
 

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.core import items, rows
 from gateway.core.moves import LADDER_S
+from gateway.ops.audit.sealed import leaf_of
 from tests.stand.house import House
 from tests.unit.core.oracle import violations
 
@@ -224,3 +226,43 @@ def test_accepted_is_lost_when_its_result_is_overdue(house: House) -> None:
     house.ask(house.evidence(question.order, "Absent"), items.Judged)
     assert house.now_of(payment).state == "FAILED"
     assert violations(house) == []
+
+
+def test_m11_what_left_us_is_kept_in_the_commit_of_what_came_of_it(house: House) -> None:
+    """M11: the bytes of a call or question, and those we answer a notice with; also where nothing came back."""
+    payment = house.pay()
+    lost = msgspec.structs.replace(house.reply_of(house.send(payment), "Unknown", cause="reset"), sent=(b"POST /pay",))
+    house.batch([lost])
+    order = house.order_of(payment)
+    asked = msgspec.structs.replace(house.evidence(order, "Pending", raw=b"wait"), sent=(b"POST /ask", b"POST /again"))
+    paid: dict[str, Any] = {"paid_fen": payment.amount_fen, "biller_serial": "B1", "raw": b"paid"}
+    told = msgspec.structs.replace(house.evidence(order, "Paid", source="notice", **paid), sent=(b"success",))
+    for heard in (asked, told):
+        house.advance(1)
+        house.batch([heard])
+    house.batch([lost, asked, told])  # redone after a commit whose answer was lost
+    kept = house.rows_of(rows.Record, "gateway_serial = ?", payment.gateway_serial)
+    begun = payment.accepted_at
+    assert {((row.received_at - begun) // 1000, row.kind, row.body) for row in kept if row.kind != "request"} == {
+        (0, "partner-request", b"POST /pay"),
+        (1, "partner-request", b"POST /ask"),
+        (1, "partner-request", b"POST /again"),
+        (1, "query", b"wait"),
+        (2, "partner-answer", b"success"),
+        (2, "notice", b"paid"),
+    }
+    assert len(kept) == 7
+    assert all(leaf_of(row) == row.leaf for row in kept)
+    judged = house.rows_of(rows.EvidenceRow, "gateway_serial = ?", payment.gateway_serial)
+    by_id = {row.record_id: row.kind for row in kept}
+    assert {row.source: by_id.get(row.record_id or "") for row in judged} == {
+        "reply": None,
+        "query": "query",
+        "notice": "notice",
+    }
+    nobody = items.Answer(kind="Paid", paid_fen=1, raw=b"raw")
+    house.batch(
+        [items.Judge(source="notice", entropy=9, answer=nobody, biller="acme", partner_serial="-", sent=(b"ok",))]
+    )
+    strays = house.rows_of(rows.Record, "gateway_serial IS NULL")
+    assert {(row.kind, row.body) for row in strays} == {("partner-answer", b"ok"), ("notice", b"raw")}

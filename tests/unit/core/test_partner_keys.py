@@ -29,7 +29,7 @@ class Desk:
         self.house = House(folder, durable=False)
         self.bureau = Bureau(lambda: self.house.now)
         self.house.trust(self.bureau)
-        assert isinstance(self.house.batch([self.bureau.first_staff()])[0], items.Kept)
+        assert isinstance(self.house.batch([self.bureau.first_staff()])[0], Acted)
         self.ca = PartnerCa(at_ms(self.house.now))
 
     def act(self, who: Person, action: str, subject: str, **fields: Any) -> Any:
@@ -64,7 +64,7 @@ class Desk:
         """ "ok", or the slug."""
         given = held.signer.sign(NOTICE) if signature is None else signature
         keyid = held.certificate.keyid if keyid is None else keyid
-        reply = asyncio.run(partner_signature(_Store(self.house), BILLER, NOTICE, given, keyid))  # type: ignore[arg-type]
+        reply = asyncio.run(partner_signature(_Store(self.house), BILLER, NOTICE, given, keyid))
         assert isinstance(reply, Proven | Unproven)
         return reply.slug if isinstance(reply, Unproven) else "ok"
 
@@ -124,7 +124,7 @@ def test_a_signature_counts_for_its_partner_its_bytes_and_its_certificate(desk: 
     assert desk.proves(other) == "certificate-unknown"
     assert desk.proves(held, signature=b"") == "signature-invalid"
     elsewhere = asyncio.run(
-        partner_signature(_Store(desk.house), "meters", NOTICE, held.signer.sign(NOTICE), held.certificate.keyid)  # type: ignore[arg-type]
+        partner_signature(_Store(desk.house), "meters", NOTICE, held.signer.sign(NOTICE), held.certificate.keyid)
     )
     assert elsewhere == Unproven("certificate-unknown", "of 0 certificates none counts now")
 

@@ -24,7 +24,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 @pytest.mark.parametrize(
     ("action", "of_certificate", "fields"),
-    [("staff.leave", False, {}), ("certs.freeze", True, {}), ("certs.revoke", True, {"code": "superseded"})],
+    [("staff.leave", False, {}), ("certs.revoke", True, {"code": "superseded"})],
 )
 def test_last_but_one_goes_only_by_two_people(
     office: Office, action: str, of_certificate: bool, fields: dict[str, str]
@@ -47,15 +47,15 @@ def test_one_of_three_goes_by_one_persons_word(office: Office) -> None:
 def test_two_of_three_at_once_one_waits(office: Office) -> None:
     third = office.third()
     replies = office.house.batch(
-        [office.bureau.act(office.clerk, "certs.freeze", one.keyid) for one in (third, office.chief)]
+        [office.bureau.act(office.clerk, "certs.revoke", one.keyid, code="superseded") for one in (third, office.chief)]
     )
-    assert [reply.state for reply in replies] == ["FROZEN", "OPEN"]
+    assert [reply.state for reply in replies] == ["REVOKED", "OPEN"]
 
 
 def test_second_certificate_of_a_person_may_go(office: Office) -> None:
     other = office.second_certificate(office.chief)
-    assert office.do(office.clerk, "certs.freeze", office.chief.keyid).state == "FROZEN"
-    assert office.do(office.clerk, "certs.freeze", other.keyid).state == "OPEN"
+    assert office.do(office.clerk, "certs.revoke", office.chief.keyid, code="superseded").state == "REVOKED"
+    assert office.do(office.clerk, "certs.revoke", other.keyid, code="superseded").state == "OPEN"
 
 
 def test_one_who_may_not_approve_new_staff_does_not_count(office: Office) -> None:
@@ -68,7 +68,13 @@ def test_one_who_may_not_approve_new_staff_does_not_count(office: Office) -> Non
 def test_certificate_that_has_ended_does_not_count(office: Office) -> None:
     third = office.third()
     office.house.rewrite("certificates", "not_after = ? WHERE keyid = ?", office.house.now, third.keyid)
-    assert office.do(office.clerk, "certs.freeze", office.chief.keyid).state == "OPEN"
+    assert office.do(office.clerk, "certs.revoke", office.chief.keyid, code="superseded").state == "OPEN"
+
+
+def test_a_loss_is_never_held_up(office: Office) -> None:
+    """Freezing takes one person, whoever is left afterwards: the root's key is the way back (test_root_deeds)."""
+    assert office.do(office.clerk, "certs.freeze", office.chief.keyid).state == "FROZEN"
+    assert office.do(office.clerk, "certs.freeze", office.clerk.keyid).state == "FROZEN"
 
 
 def test_key_of_an_approver_comes_back_by_two_and_is_lost_by_one(office: Office) -> None:
@@ -142,8 +148,8 @@ def test_application_approved_by_one_who_is_gone_is_not_issued(office: Office) -
     assert office.house.rows_of(rows.RegisteredCertificate, "keyid = ?", certificate.keyid) == []
 
 
-def test_approved_freeze_is_kept_as_a_plan(office: Office) -> None:
-    plan = office.do(office.clerk, "certs.freeze", office.chief.keyid)
+def test_rejected_revocation_is_kept_as_a_plan(office: Office) -> None:
+    plan = office.do(office.clerk, "certs.revoke", office.chief.keyid, code="superseded")
     reply = office.house.batch([office.bureau.act(office.chief, "ops.reject", str(plan.waits))])[0]
     assert isinstance(reply, Acted)
     assert office.no(office.chief, "ops.approve", str(plan.waits)) == "state-conflict"

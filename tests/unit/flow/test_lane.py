@@ -9,6 +9,7 @@ from contracts import traces
 from contracts.biller import PayOrder
 from contracts.breaker import BreakerPolicy, BreakerState
 from contracts.outcomes import NotSent, Outcome, Unknown
+from contracts.sent import SENT
 from gateway.core import items
 from gateway.flow.lane import Lane
 from tests.stand.billers import ACME
@@ -174,3 +175,27 @@ async def test_a_call_carries_its_own_trace_context() -> None:
     assert set(seen.values()) == spans
     assert len(spans) == 3
     assert traces.CURRENT.get() is None
+
+
+async def test_m11_each_call_keeps_what_it_sent_whatever_became_of_it() -> None:
+    """M11: also of a call that never answered, or whose adapter failed; never what another sent."""
+
+    async def answer(order: PayOrder) -> Outcome:
+        kept = SENT.get()
+        assert kept is not None
+        kept.append(order.partner_serial.encode())
+        await asyncio.sleep(0.01)
+        if order.biller_account == "000001":
+            raise ValueError("a bug")
+        if order.biller_account == "000002":
+            await asyncio.sleep(60)
+        return Unknown(cause="reset")
+
+    book, biller = FakeBook(), FakeBiller(answer)
+    async with running(book, biller) as (lane, _):
+        offer(lane, book, 4)
+        await until_judged(book, 4)
+    assert {judged.order_serial: judged.sent for judged in book.judged} == {
+        serial: (serial.encode(),) for serial in book.claims
+    }
+    assert SENT.get() is None

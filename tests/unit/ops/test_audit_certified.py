@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ops.audit import Report, audit_sqlite
+from gateway.ops.audit import Report
 from tests.stand.bureau import DEPARTMENT, asked
 from tests.stand.house import code
 from tests.stand.house import keyid as keyid_of
 from tests.stand.office import Office
 from tests.stand.partner_pki import Held, PartnerCa, at_ms
+from tests.stand.spoilt import audit_spoilt
 
 NAMES = ("certificate-steps", "two-people", "deeds-signed", "rebuilt")
 OURS = set(NAMES)
@@ -53,22 +54,7 @@ class Story:
         return keyid
 
     def audit(self, *statements: str) -> Report:
-        path = self.office.house.path.with_name("copy.db")
-        path.unlink(missing_ok=True)
-        with sqlite3.connect(path) as copy:
-            self.office.house.engine.connection.backup(copy)
-        copy.close()
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("PRAGMA ignore_check_constraints = ON")
-        for kind, name in connection.execute(
-            "SELECT type, name FROM sqlite_master WHERE type = 'trigger' OR (type = 'index' AND sql IS NOT NULL)"
-        ).fetchall():
-            connection.execute(f"DROP {kind} {name}")
-        for statement in statements:
-            changed = connection.execute(statement.format(**vars(self))).rowcount
-            assert changed > 0, statement
-        connection.close()
-        return audit_sqlite(path, self.office.house.env, at_ms=self.office.house.now)
+        return audit_spoilt(self.office, *(one.format(**vars(self)) for one in statements))
 
 
 @pytest.fixture(scope="module")

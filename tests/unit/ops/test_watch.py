@@ -9,6 +9,7 @@ import pytest
 from gateway.clock import BookClock
 from gateway.core import items
 from gateway.core.audited import KeepAudit
+from gateway.core.items_deeds import Acted
 from gateway.core.revocations import KeepList
 from gateway.metrics import Metrics
 from gateway.store.port import StoreBusy
@@ -184,7 +185,8 @@ async def test_ends_of_stations_and_staff_of_those_not_renewed(watching: Watchin
     """The first one counts; renewed, it does not; where none is left the gauge is gone, and its alert with it."""
     house = watching.house
     office = Bureau(lambda: house.now)
-    house.ask(office.first_staff(), items.Kept)
+    house.trust(office)
+    house.ask(office.first_staff(), Acted)
     house.engine.connection.execute("DROP TRIGGER certificates_no_update")
     house.sql("UPDATE certificates SET not_after = ? WHERE keyid = ?", house.now + 1000, keyid_of(1))
     await watching.watch.look()

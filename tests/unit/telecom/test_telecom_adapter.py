@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from contracts.biller import (
     FetchesRecon,
     NoReconFile,
     Notice,
+    PinsServer,
     QueriesBills,
     QueriesResults,
     ReconFile,
@@ -32,6 +33,7 @@ from contracts.biller import (
 )
 from contracts.outcomes import Accepted, NotSent, Paid, StillPaid, Undone, Unknown
 from contracts.states import OrderKind
+from tests.stand.partner_pki import PartnerCa
 from tests.unit.telecom.recorded import (
     AGENT,
     NOW,
@@ -47,6 +49,7 @@ from tests.unit.telecom.recorded import (
 )
 from tests.unit.transport.partners import Answering, FakeClock, Partner, Visit, partner, reply
 from tests.unit.transport.test_http_faults import FAULTS, free_port
+from tests.unit.transport.test_tls import server_of
 
 DAY = date(2026, 11, 24)
 FILE = (VECTORS / "TEL_8801000123_20261124_01.csv").read_bytes()
@@ -263,3 +266,18 @@ async def test_nothing_works_before_open(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="sign_key_file"):
         await made.open()
     await made.close()
+
+
+async def test_cert_05_a_server_that_nobody_pinned_gets_no_payment(tmp_path: Path) -> None:
+    """CERT-05: told before and after open(); without a certificate that counts nothing leaves us."""
+    ca = PartnerCa(datetime.now(UTC))
+    held, other = ca.alone("platform"), ca.alone("other")
+    far_at = platform({"/v3/bill/pay": lambda _: members(4, "reply")})
+    async with partner(far_at, server_of(held, tmp_path)) as far, adapter(far.url, tmp_path) as near:
+        assert isinstance(near, PinsServer)
+        for pins, kind in (([other], NotSent), ([held, other], Paid), ([], NotSent)):
+            near.pin_server([one.certificate.der for one in pins])
+            assert isinstance(await near.pay(pay_order(4)), kind), pins
+            await near.close()
+            await near.open()
+            assert isinstance(await near.pay(pay_order(4)), kind), pins

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from adapters.transport.http import HttpCall, HttpCaller, MayHaveLeft, NeverLeft, Reply, TimeOuts, client_timeout
+from contracts.sent import SENT
 from tests.unit.transport.partners import Answering, FakeClock, Visit, partner, polite, reply
 from tests.unit.transport.test_guard import caller, post
 
@@ -271,3 +272,40 @@ async def test_fifty_at_once() -> None:
         found = await asyncio.gather(*(near.call(post(None)) for _ in range(50)))
         assert all(isinstance(one, Reply) for one in found)
         assert far.connections <= 5
+
+
+async def test_m11_what_left_is_noted_and_what_did_not_is_not() -> None:
+    """M11: the first line, the headers that may be evidence, the body, byte for byte; never a password's header."""
+
+    async def silent(visit: Visit) -> None:
+        await visit.request()
+        await asyncio.sleep(5)
+
+    sent: list[bytes] = []
+    token = SENT.set(sent)
+    try:
+        async with partner(polite) as far, caller(far.url, FakeClock()) as near:
+            headers = {
+                "Content-Type": "text/x",
+                "Authorization": "Basic c2VjcmV0",
+                "Signature": "bm=:AA==:",
+                "X-Key": "k",
+            }
+            call = HttpCall(
+                method="POST", target="/pay?a=%E4", body=b"money", headers=headers, time_outs=SHORT, reply_limit=100
+            )
+            assert isinstance(await near.call(call), Reply)
+            line = b"POST /pay?a=%E4 HTTP/1.1\r\nHost: localhost:" + str(far.port).encode()
+            assert sent == [line + b"\r\nContent-Type: text/x\r\nSignature: bm=:AA==:\r\n\r\nmoney"]
+            assert far.got.startswith(line[: line.index(b"\r\n")])
+            assert await near.call(post(0.0)) == NeverLeft("send_deadline")
+        async with partner(silent) as far, caller(far.url, FakeClock()) as near:
+            assert isinstance(await near.call(post(None, SHORT)), MayHaveLeft)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await near.call(post(None))
+        async with caller(f"http://localhost:{free_port()}", FakeClock()) as near:
+            assert isinstance(await near.call(post(None)), NeverLeft)
+    finally:
+        SENT.reset(token)
+    assert [one.rpartition(b"\r\n\r\n")[2] for one in sent] == [b"money"] * 3

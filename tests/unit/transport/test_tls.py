@@ -11,7 +11,7 @@ from adapters.transport.http import HttpCall, HttpCaller, NeverLeft, Reply, Resu
 from adapters.transport.tls import TlsFiles, client_context
 from gateway.clock import SystemClock
 from tests.stand.partner_pki import PASSWORD, Held, PartnerCa
-from tests.unit.transport.partners import partner, polite
+from tests.unit.transport.partners import Visit, partner, polite, reply
 
 NOW = datetime.now(UTC)
 
@@ -133,3 +133,43 @@ def test_files_that_do_not_go_together() -> None:
     assert "together" in str(TlsFiles(client_cert_file="a").wrong())
     with pytest.raises(ValueError, match="PEM certificates"):
         client_context(TlsFiles(pinned_cert_file="/nowhere"))
+
+
+async def test_pins_that_change_while_it_is_open(ca: PartnerCa, tmp_path: Path) -> None:
+    """CERT-05: the next request is held to the new ones, also on a connection that stands; none: nobody is believed."""
+    first, second = ca.leaf("first", host="127.0.0.1"), ca.alone("second")
+    files = TlsFiles(ca_file=pem(tmp_path, "ca.pem", ca.authority))
+
+    async def two(visit: Visit) -> None:
+        while True:
+            await visit.request()
+            await visit.send(reply(b"x"))
+
+    async with partner(two, server_of(first, tmp_path)) as theirs:
+        caller = HttpCaller(
+            clock=SystemClock(), base_url=f"https://127.0.0.1:{theirs.port}", connections=2,
+            ssl_context=client_context(files),
+        )  # fmt: skip
+        await caller.open()
+
+        async def told() -> type:
+            time_outs = TimeOuts(connect_ms=3000, total_ms=5000)
+            call = HttpCall(method="POST", target="/", body=b"x", time_outs=time_outs, reply_limit=100)
+            return type(await caller.call(call))
+
+        try:
+            assert await told() is Reply
+            for pins, kind in (([second], NeverLeft), ([first, second], Reply), ([], NeverLeft), ([first], Reply)):
+                caller.use(client_context(files, [one.certificate.der for one in pins]))
+                assert await told() is kind, pins
+        finally:
+            await caller.close()
+    assert theirs.requests == 3
+
+
+async def test_no_system_ca_is_believed_beside_pins() -> None:
+    context = client_context(TlsFiles(), [])
+    assert context is not None
+    assert context.cert_store_stats()["x509"] == 0
+    with pytest.raises(ValueError, match="pinned"):
+        client_context(TlsFiles(), [b"none"])

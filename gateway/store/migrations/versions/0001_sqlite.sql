@@ -387,7 +387,7 @@ CREATE TABLE partner_certificates (
   approved_at INTEGER,
   reason TEXT,
   CONSTRAINT pk_partner_certificates PRIMARY KEY (biller, keyid),
-  CONSTRAINT ck_partner_certificates_use CHECK (use = 'sign' OR use = 'tls' OR use = 'ca'),
+  CONSTRAINT ck_partner_certificates_use CHECK (use = 'sign' OR use = 'tls' OR use = 'ca' OR use = 'watch'),
   CONSTRAINT ck_partner_certificates_state CHECK (state = 'PREPARED' OR state = 'ACTIVE' OR state = 'CLOSED'),
   CONSTRAINT ck_partner_certificates_valid CHECK (not_before < not_after),
   CONSTRAINT ck_partner_certificates_people CHECK (state <> 'ACTIVE' OR approved_by <> added_by)
