@@ -158,6 +158,7 @@ def build_env(config: Config, adapters: Mapping[str, Adapter]) -> "Env":
             manifests=manifests,
             topic_prefix=config.bus.topic_prefix,
             rights=load_rights(),
+            rule_after_s=config.bureau.rule_after_s,
         )
     except ValueError as clash:
         raise ConfigError(config.file, "billers", f"each service at one biller: {clash}") from clash

@@ -44,15 +44,15 @@ WORDS = frozenset(
     negative neither network never neverpaid new next no nobody node nodename nonce nonces none nonetype nor not
     nothing notice notified notsent now null number numbers object occurs of off on once one only open opened
     operation operational operator or order orders orig os other ours out outcome over overflow overloaded own page
-    paid parameter parse part partial partition partitions partner password path pay payload payment payments payout
-    peer pending perhaps period permission permitted pipe place plan plat point policy pool port position positional
-    positive possible postgre postgresql posting postings power premature present primary probe problem process
-    processes program programming protocol proven proves provided public publish purge python query question queue
-    quota raised range rate raw reached read readable reader reading readonly ready reason rebuilt received recipe
+    paid parameter parse part partial partition partitions partner password path paused pay payload payment payments
+    payout peer pending perhaps period permission permitted person pipe place plan plat point policy pool port position
+    positional positive possible postgre postgresql posting postings power premature present primary probe problem
+    process processes program programming protocol proven proves provided public publish purge python query question
+    queue quota raised range rate raw reached read readable reader reading readonly ready reason rebuilt received recipe
     reconnect record records recovery recursion redone refund refused register registered rejected relation relay
     release released remaining remote repeat repeated replayed replicas replication reply report request requested
     requests required reserved reset resolve resource response result results retention retrieved retry returned
-    reused rev reverse reversed reversing revoked role rollback route row rows rule ruled rules ruling running
+    reused rev reverse reversed reversing revoked role rollback route row rows rule ruled rules ruling running runs
     runtime s said save saved savings schema seal sealed sealer second seconds see seen segment send sender sent
     sequence serial serialize serialized served server service servname session set settle shop should shut shutdown
     sign signature signed simulator single size sleep slot slow sms socket source space spoke sql sqlite ssl stale

@@ -35,15 +35,18 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Bureau(Section, frozen=True, kw_only=True):
-    """name: as printed. zone: IANA name. policy: a preset of rules; dated values live in SQL."""
+    """name: as printed. zone: IANA name. policy: a preset of rules; dated values live in SQL. rule_after_s: how long a
+    payment must be in doubt before two people may rule what became of it."""
 
     name: str
     zone: str = "Asia/Shanghai"
     policy: str = "default"
+    rule_after_s: int = 86_400
 
     def __post_init__(self) -> None:
         _need(0 < len(self.name) <= 64, "name", "1 to 64 characters")
         _need(self.policy in _POLICIES, "policy", " or ".join(_POLICIES))
+        _within("rule_after_s", self.rule_after_s, 60, 30 * 86_400)
         from zoneinfo import ZoneInfo
 
         try:

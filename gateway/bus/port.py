@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.core.items import Message
+from gateway.core.letters import FoundLetter
 
 
 class Plain(enum.Enum):
@@ -42,6 +43,9 @@ Screen = Callable[[Sequence[Message]], Awaitable[Sequence["Message | Verdict"]]]
 """Asks the book once about a batch: each message comes back with the book's own facts, or why it is not for anybody.
 Raises StoreError where the book cannot be asked now."""
 
+Keep = Callable[[Sequence[FoundLetter]], Awaitable[None]]
+"""Puts dead messages into the book, where people find them. Raises StoreError."""
+
 
 def always_room() -> int:
     """Of a handler that never says FULL for long."""
@@ -76,6 +80,10 @@ class Bus(Protocol):
 
     def on_result(self, handler: Handler, missed: Callable[[], None]) -> None:
         """Take result messages. missed: called where some may have gone by unheard (start, a broken connection)."""
+        ...
+
+    def on_dead(self, keep: Keep, ours: Callable[[], bool]) -> None:
+        """Have dead messages kept. ours: whether this process is the one that brings what all have found."""
         ...
 
     async def open(self) -> None:

@@ -7,7 +7,9 @@ from contracts.serials import Serials
 from contracts.states import OrderKind, OrderState, State
 from gateway.core import messages
 from gateway.core.admit import Admission, admit, record_request
+from gateway.core.authorisations import read_over_limit
 from gateway.core.book import Book
+from gateway.core.controls import read_controls, refuse_new
 from gateway.core.days import open_day, open_windows
 from gateway.core.env import Env, closed_for_s
 from gateway.core.gates import Gates, check_form, check_open, is_card
@@ -20,6 +22,7 @@ from gateway.core.rows import (
     Key,
     Order,
     Payment,
+    Tariff,
 )
 from gateway.core.steps import Numbers, Read, Work
 
@@ -29,7 +32,8 @@ def accept(items: Sequence[Accept], env: Env) -> Work[list[Reply]]:
     book = Book()
     admission = yield from admit(items, book)
     serials = {i.arrival.arrival_id: Serials(admission.now, env.zone, i.arrival.entropy) for i in items}
-    early = {i.arrival.arrival_id: _early(i, admission, env) for i in items}
+    yield from read_controls({env.billers[i.service].name for i in items if i.service in env.billers}, book)
+    early = {i.arrival.arrival_id: _early(i, admission, book, env) for i in items}
     yield from _let_known_keys_through(items, early, admission)
     runnable = [item for item in items if early[item.arrival.arrival_id] is None]
     minted = {i.arrival.arrival_id: serials[i.arrival.arrival_id].mint() for i in runnable}
@@ -48,6 +52,10 @@ def accept(items: Sequence[Accept], env: Env) -> Work[list[Reply]]:
     return replies
 
 
+_CLOSED = frozenset({"biller-closed", "overloaded"})
+"""Refusals that say nothing about the request: by window, breaker or head office's word."""
+
+
 def _let_known_keys_through(
     items: Sequence[Accept], early: dict[str, Refusal | None], admission: Admission
 ) -> Work[None]:
@@ -55,7 +63,7 @@ def _let_known_keys_through(
     closed: dict[tuple[str, str], list[str]] = {}
     for item in items:
         refusal = early[item.arrival.arrival_id]
-        if refusal is not None and refusal.slug == "biller-closed":
+        if refusal is not None and refusal.slug in _CLOSED:
             station = str(admission.callers[item.arrival.arrival_id].institution_code)
             closed.setdefault((station, item.key), []).append(item.arrival.arrival_id)
     known: list[Key] = (yield Read("keys", sorted(closed))) if closed else []
@@ -78,7 +86,7 @@ def _key(item: Accept, admission: Admission, serial: str) -> Key:
     )
 
 
-def _early(item: Accept, admission: Admission, env: Env) -> Refusal | None:
+def _early(item: Accept, admission: Admission, book: Book, env: Env) -> Refusal | None:
     """Refusals that leave the key free: who speaks, form of the fields, a closed biller."""
     refusal = admission.refusals.get(item.arrival.arrival_id)
     if refusal is not None:
@@ -87,8 +95,11 @@ def _early(item: Accept, admission: Admission, env: Env) -> Refusal | None:
     if manifest is None:
         return None  # decided under the key: service-not-open
     facts = manifest.flows[item.service]
-    return check_form(item.biller_account, item.params, facts) or check_open(
-        max(item.closed_for_s, closed_for_s(admission.now, env.zone, facts.closed_local))
+    seconds = max(item.closed_for_s, closed_for_s(admission.now, env.zone, facts.closed_local))
+    return (
+        check_form(item.biller_account, item.params, facts)
+        or refuse_new(manifest.name, book, env, admission.now)
+        or check_open(seconds)
     )
 
 
@@ -112,6 +123,7 @@ def _prepare(
         book.load((yield Read("tariffs", [(service,) for service in services])))
         book.load((yield Read("commission_plans", [(service,) for service in services])))
         yield from _read_rivals(items, book, env)
+        yield from read_over_limit(_above(items, callers, book, day), book)
     numbers: dict[str, int] = {}
     for biller in sorted({env.billers[service].name for service in services}):
         if env.manifests[biller].serial_digits:
@@ -119,6 +131,20 @@ def _prepare(
             numbers[biller] = yield Numbers(biller, day, count)
     gates = Gates(admission, book, env, day, held)
     return _Decider(admission, book, env, gates=gates, ours=ours, day=day, settle=settle, numbers=numbers)
+
+
+def _above(
+    items: Sequence[Accept], callers: Sequence[Caller], book: Book, day: str
+) -> list[tuple[str, str, str, int, str]]:
+    """Payments above the lowest limit of their service: few, so that others read nothing more."""
+    highest: dict[str, int] = {}
+    for tariff in book.all(Tariff):
+        highest[tariff.service] = min(highest.get(tariff.service, tariff.max_fen), tariff.max_fen)
+    return [
+        (str(caller.institution_code), item.service, item.biller_account, item.amount_fen, day)
+        for caller, item in zip(callers, items, strict=True)
+        if item.amount_fen > highest.get(item.service, item.amount_fen)
+    ]
 
 
 def _hold_rivals(items: Sequence[Accept], env: Env) -> Work[frozenset[str]]:
@@ -178,6 +204,7 @@ class _Decider:
         if refusal is None:
             made = self._reserve(item, caller, serial, serials)
             if isinstance(made, Payment):
+                self._gates.use_up(item, made)
                 return taken(made, self._book)
             refusal = made
         refuse_key(held, refusal, self._book)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from contracts.manifest import Manifest
 from gateway.core.book import Book
+from gateway.core.controls import limited, read_controls
 from gateway.core.env import Env
 from gateway.core.items import Item, Reply
 from gateway.core.rows import Allowance, Calling
@@ -105,6 +106,7 @@ def renew(items: Sequence[Renew], env: Env) -> Work[list[Reply]]:
     ended: list[Allowance] = yield Scan("allowances_ended", {"now": now})
     held: list[Allowance] = yield Read("allowances_of", [(biller,) for biller in billers])
     book.load(held)
+    yield from read_controls(billers, book)
     for row in ended:
         known = book.get(Allowance, row.biller, row.share, row.worker)
         if known is not None and known.expires_at <= now:
@@ -168,7 +170,7 @@ class _Dealer:
     def short(self, item: Renew) -> Iterator[str]:
         """Billers of which it may be given more calls at once: the look at what is in flight is not for nothing."""
         for holding in item.holdings:
-            total = shares_of(self._env.manifests[holding.biller])[holding.share].concurrency
+            total = self._total(holding.biller, holding.share).concurrency
             place, among = self._place(holding, item.worker)
             if (
                 holding.share == CALLS
@@ -205,7 +207,7 @@ class _Dealer:
         if mine is None:
             mine = _row(biller, share, worker)
             self._book.add(mine)
-        total = shares_of(self._env.manifests[biller])[share]
+        total = self._total(biller, share)
         place, among = self._place(holding, worker)
         others = [row for row in self._rows(biller, share) if row.worker != worker]
         astray = self._astray(biller) if share == CALLS else 0
@@ -232,6 +234,10 @@ class _Dealer:
         return Grant(
             biller=biller, share=share, concurrency=concurrency, rate_per_s=rate_per_s, place=place, among=among
         )
+
+    def _total(self, biller: str, share: str) -> Size:
+        """All there is to deal: the manifest's, or less where a person has said so."""
+        return shares_of(limited(self._env.manifests[biller], self._book))[share]
 
     def _place(self, holding: Holding, worker: str) -> tuple[int, int]:
         """Where it stands among the living, and how many they are."""

@@ -10,6 +10,7 @@ from contracts.serials import Serials
 from gateway.core import messages
 from gateway.core.admit import Admission, admit, record_request
 from gateway.core.book import Book
+from gateway.core.controls import read_controls, refuse_new
 from gateway.core.env import Env, closed_for_s
 from gateway.core.gates import check_form, check_open
 from gateway.core.items import AnswerBill, AskBill, Asked, Kept, Refusal, Reply
@@ -31,6 +32,7 @@ def ask_bill(items: Sequence[AskBill], env: Env) -> Work[list[Reply]]:
     redone = sorted({(_token_of(i, env),) for i in asking if i.arrival.arrival_id in admission.redone})
     if redone:
         book.load((yield Read("query_tokens", redone)))
+    yield from read_controls({env.billers[i.service].name for i in asking if i.service in env.billers}, book)
     replies: list[Reply] = []
     for item in items:
         serials = Serials(admission.now, env.zone, item.arrival.entropy)
@@ -55,7 +57,8 @@ def _decide(item: AskBill, admission: Admission, book: Book, env: Env, serials: 
     if Can.QUERY_BILL not in manifest.can:
         return Refusal(slug="service-not-open", detail="This biller answers no bill queries.", field="$.service")
     seconds = max(item.closed_for_s, closed_for_s(admission.now, env.zone, facts.closed_local))
-    refusal = check_form(item.biller_account, item.params, facts) or check_open(seconds)
+    refusal = check_form(item.biller_account, item.params, facts)
+    refusal = refusal or refuse_new(manifest.name, book, env, admission.now) or check_open(seconds)
     if refusal is not None:
         return refusal
     token = QueryToken(

@@ -83,6 +83,7 @@ def _authorize(item: Cancel, payment: Payment, targets: Targets) -> Refusal | No
         given.amount_fen,
         given.valid_on,
         given.used_by,
+        given.revoked_by,
     ) == (
         "cancel",
         payment.institution_code,
@@ -90,6 +91,7 @@ def _authorize(item: Cancel, payment: Payment, targets: Targets) -> Refusal | No
         payment.biller_account,
         payment.amount_fen,
         targets.movers[item.arrival.arrival_id].day,
+        None,
         None,
     )
     if given is None or not fits:

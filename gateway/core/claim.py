@@ -8,6 +8,7 @@ from contracts.manifest import FlowFacts
 from contracts.serials import Serials
 from contracts.states import Event, OrderEvent, OrderKind, OrderState, State
 from gateway.core.book import Book
+from gateway.core.controls import read_controls, refuse_claim
 from gateway.core.env import Env, closed_for_s
 from gateway.core.items import Claim, Granted, NotNow, Reply
 from gateway.core.pieces import UNDOING
@@ -34,6 +35,7 @@ def claim(items: Sequence[Claim], env: Env) -> Work[list[Reply]]:
         book.load((yield Read("query_tokens", tokens)))
     yield from _read_allowances(items, book)
     yield from read_restoring(book)
+    yield from read_controls({payment.biller for payment in book.all(Payment)}, book)
     replies = [_decide(item, book, now, env) for item in items]
     yield book.write()
     return replies
@@ -59,6 +61,7 @@ def _decide(item: Claim, book: Book, now: int, env: Env) -> Reply:
         return NotNow(gone=False, cause="the book is closed", retry_at=now + TURN_RETRY_MS)
     facts = env.facts_of(payment.service)
     refused = _repeat_gate(order, facts, now) if item.repeat else _first_gate(order, now)
+    refused = refused or refuse_claim(payment.biller, book, now)
     refused = refused or _closed_gate(now, facts, env) or _turn_gate(order, book, now)
     refused = refused or _allowance_gate(item, payment, book, now)
     return refused or _grant(item, order, payment, book, now=now, env=env)

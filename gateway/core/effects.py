@@ -5,15 +5,19 @@ Evidence is never refused: it moves something, waits for an open order to end, o
 
 from msgspec.structs import replace
 
+from contracts.manifest import FlowFacts
 from contracts.outcomes import Reason
 from contracts.states import Event, OrderEvent, OrderKind, OrderState, State
 from gateway.core.items import Answer
 from gateway.core.moves import Facts, Mover, next_question_ms
-from gateway.core.pieces import PAY_EVENTS, PAYING, UNDECIDED, UNDOING, Piece
+from gateway.core.pieces import PAY_EVENTS, PAYING, UNDECIDED, UNDOING, Piece, absent_is_final
 from gateway.core.rows import EvidenceRow, Order, Payment
+from gateway.core.ruled import CONTRADICTED, event_says_paid, ruled_paid, says_paid
 from gateway.core.states import Verdict, advance, advance_order
 
 _CARD_EVENTS = {OrderEvent.WROTE: Event.WROTE, OrderEvent.REFUSED: Event.WRITE_BAD}
+_TOLD = {"Undone": "REVERSED", "StillPaid": "STILL_PAID", "NotUndone": "REFUSED", "NeverPaid": "NEVER_PAID"}
+"""What an answer about a ruled order is kept as; the others by their names."""
 _CARD_WAITED = {Event.WROTE.value: OrderState.DONE, Event.WRITE_BAD.value: OrderState.REFUSED}
 
 
@@ -160,6 +164,31 @@ class Effects:
             OrderEvent.REFUSED: Event.REFUSED,
         }.get(event) or PAY_EVENTS[event]
 
+    def after_ruling(self, piece: Piece, order: Order, payment: Payment, facts: FlowFacts) -> str:
+        """The biller's word about an order that two people have ruled: it is kept, and compared with the ruling."""
+        kind, answer, now = OrderKind(order.kind), piece.answer, self._mover.now
+        absent = absent_is_final(order, facts, now, piece.asked_at)
+        never = absent_is_final(self._primary(payment), facts, now, piece.asked_at)
+        says = says_paid(kind, answer.kind, absent=absent, never=never)
+        verdict = self._weigh(piece, order, payment, says)
+        self._write(piece, order, payment, _TOLD.get(answer.kind, answer.kind.upper()), verdict)
+        return verdict
+
+    def _weigh(self, piece: Piece, order: Order, payment: Payment, says: bool | None) -> Verdict:
+        """says: whether by this evidence the biller keeps the money."""
+        answer, ruled = piece.answer, ruled_paid(order, self._orders(payment))
+        named = OrderKind(order.kind) in PAYING and says is True and answer.paid_fen > 0
+        unlike = bool(answer.biller_serial and order.biller_serial and answer.biller_serial != order.biller_serial)
+        if says is None or (says is ruled and not (named and (unlike or answer.paid_fen != payment.paid_fen))):
+            if named and answer.biller_serial and not order.biller_serial:
+                self.compare_repeat(piece, order, payment)
+            return Verdict.KEEP
+        detail = f"{answer.kind or 'evidence'} by {piece.source} against the ruling {order.ruling}: "
+        detail += f"paid {answer.paid_fen} fen as {answer.biller_serial or '?'}" if says else "not paid"
+        amount = answer.paid_fen or payment.amount_fen
+        self._mover.break_(payment, CONTRADICTED, detail, piece.evidence_id, amount, ruling=order.ruling)
+        return Verdict.BREAK
+
     def _against(self, piece: Piece, payment: Payment, event: OrderEvent | Event) -> None:
         code = {"PAID": "STATUS_DIFF_SHORT", "ACCEPTED": "STATUS_DIFF_SHORT"}.get(event.upper(), "STATUS_DIFF_OVER")
         detail = f"{event} by {piece.source} against {payment.state}"
@@ -198,7 +227,9 @@ class Effects:
             ),
         )
         order = self._book.need(Order, row.order_serial)
-        if row.event in _CARD_WAITED and OrderKind(order.kind) in PAYING:
+        if order.ruling is not None:
+            self._weigh(piece, order, payment, event_says_paid(row.event))
+        elif row.event in _CARD_WAITED and OrderKind(order.kind) in PAYING:
             self._report_again(piece, order, payment, Event(row.event))
         elif row.event == Event.PAID and order.state == OrderState.DONE:
             self.compare_repeat(piece, order, payment)

@@ -32,6 +32,7 @@ class Env:
 
     rights: what the people of each department may do. root, issuings: the CA under which certificates of our own people
     and stations stand, every period; without them no deed counts. profiles: what its certificates look like, by name.
+    rule_after_s: how long a payment must be in doubt before two people may rule.
     pilot: the issuing key lies here in a file, as `bianmin init` makes it; only then may keys of others be files too.
     """
 
@@ -44,6 +45,7 @@ class Env:
     issuings: tuple[Certificate, ...] = ()
     profiles: Mapping[str, CertificateProfile] = field(default_factory=dict)
     pilot: bool = False
+    rule_after_s: int = 86_400
     billers: Mapping[str, Manifest] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from gateway.core.effects import Effects
 from gateway.core.moves import Facts
 from gateway.core.pieces import PAYING, UNDECIDED, UNDOING, Piece, absent_is_final, result_is_overdue
 from gateway.core.rows import Order, Payment
+from gateway.core.ruled import own_undo
 
 __all__ = ["PAYING", "UNDECIDED", "Judging", "Piece", "absent_is_final"]
 
@@ -22,11 +23,17 @@ class Judging(Effects):
         facts = self._mover.env.facts_of(payment.service)
         if piece.answer.alarm:
             self._mover.alarm("answer.contradicts", payment, piece.answer.cause)
+        if order.ruling is not None and not (piece.answer.kind == "Undone" and self._is_undone_by_us(order, payment)):
+            return self.after_ruling(piece, order, payment, facts)
         if OrderKind(order.kind) in PAYING:
             effect = self._paying(piece, order, payment, facts)
         else:
             effect = self._undoing(piece, order, payment, facts)
         return effect
+
+    def _is_undone_by_us(self, order: Order, payment: Payment) -> bool:
+        """A cancel of ours after the ruling: what it did to the paying order is its own end, not a contradiction."""
+        return OrderKind(order.kind) in PAYING and own_undo(self._orders(payment))
 
     def _paying(self, piece: Piece, order: Order, payment: Payment, facts: FlowFacts) -> str:
         answer, now = piece.answer, self._mover.now
@@ -160,7 +167,9 @@ class Judging(Effects):
         if payment.state == State.UNKNOWN and primary.state == OrderState.UNKNOWN:
             absent = self._move(piece, primary, payment, OrderEvent.ABSENT_FINAL, Reason.ABSENT)
             return f"{effect}, {absent}"
-        if primary.state == OrderState.DONE:
+        if primary.ruling is not None:
+            self._weigh(piece, primary, payment, says=False)
+        elif primary.state == OrderState.DONE:
             detail = "the biller has no payment to undo, our book has it as paid"
             self._mover.break_(payment, "STATUS_DIFF_OVER", detail, piece.evidence_id, payment.amount_fen)
         return effect

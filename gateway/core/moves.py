@@ -15,6 +15,8 @@ from gateway.core.prices import commission, fee_on_partial
 from gateway.core.rows import Alarm, Balance, Break, CommissionPlan, Order, Payment, Posting, Tariff, Transaction
 from gateway.core.states import Standing, follow
 
+RULING = "ruling"
+"""Source of the evidence that a ruling by two people is."""
 IN_DOUBT = frozenset({State.UNKNOWN, State.REVERSING, State.CANCELLING})
 LADDER_S: tuple[int, ...] = (5, 10, 45, 60, 120, 300, 600, 1800, 3600)
 """Seconds until the next question, by how many were asked: at 5 s, 15 s, 60 s, 2 min, 4 min … of doubt; the last step
@@ -74,6 +76,7 @@ class Mover:
             biller_serial=facts.biller_serial or order.biller_serial,
             resp_code=facts.resp_code or order.resp_code,
             reason=facts.reason or order.reason,
+            ruling=facts.cause_id if facts.source == RULING else order.ruling,
         )
 
     def payment(self, payment: Payment, event: Event, facts: Facts, order: Order) -> Payment:
@@ -97,6 +100,8 @@ class Mover:
             changes["reason"] = facts.reason or order.reason
         if facts.resp_code:
             changes["resp_code"] = facts.resp_code
+        if to is not was or facts.source == RULING:
+            changes["ruling"] = facts.cause_id if facts.source == RULING else None
         if to in OPEN and was not in OPEN:
             # A payment that opens again may meet a later one of the same account and amount: the index that holds
             # M7 at acceptance must not refuse evidence, or a cancel.
@@ -195,8 +200,17 @@ class Mover:
         own = {t.txn_id for t in self.book.all(Transaction) if t.gateway_serial == payment.gateway_serial}
         return [posting for posting in self.book.all(Posting) if posting.txn_id in own]
 
-    def break_(self, payment: Payment, code: str, detail: str, evidence_id: str | None, amount_fen: int) -> None:
-        """Open a break with an alarm, unless one of this kind is open for the payment."""
+    def break_(
+        self,
+        payment: Payment,
+        code: str,
+        detail: str,
+        evidence_id: str | None,
+        amount_fen: int,
+        *,
+        ruling: str | None = None,
+    ) -> None:
+        """Open a break with an alarm, unless one of this kind is open for the payment. ruling: what it contradicts."""
         for known in self.book.all(Break):
             if (known.gateway_serial, known.code, known.state) == (payment.gateway_serial, code, "OPEN"):
                 return
@@ -210,9 +224,10 @@ class Mover:
                 amount_fen=amount_fen,
                 detail=detail,
                 opened_at=self.now,
+                ruling=ruling,
             )
         )
-        self.alarm(f"break.{code.lower()}", payment, detail)
+        self.alarm(f"break.{code.lower()}" if ruling is None else "ruling.contradicted", payment, detail)
 
     def alarm(self, kind: str, payment: Payment | None, detail: str, biller: str | None = None) -> None:
         """Something a person must look at."""

@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.core.admit import NONCE_FLOOR, judge_caller
 from gateway.core.book import Book
+from gateway.core.controls import read_controls, refuse_new
 from gateway.core.days import DAYS_AHEAD
 from gateway.core.env import Env, day_after, local
 from gateway.core.expiry import days_left
@@ -133,10 +134,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServicesView(Reply, frozen=True, kw_only=True):
-    """The station's services."""
+    """The station's services. closed: by biller, what shops are told while a person has closed it."""
 
     offers: list[Offer]
     now: int
+    closed: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class OrdersView(Reply, frozen=True, kw_only=True):
@@ -282,6 +284,10 @@ def view_services(items: Sequence[ViewServices], env: Env) -> Work[list[Reply]]:
     """Replies: ServicesView or Refusal."""
     now, callers, refusals = yield from _callers(items)
     day = yield from current_day(now, env)
+    controls = Book()
+    yield from read_controls(env.manifests, controls)
+    told = {name: refuse_new(name, controls, env, now) for name in env.manifests}
+    closed = {name: refusal.shop_text or "" for name, refusal in told.items() if refusal is not None}
     replies: list[Reply] = []
     for item in items:
         refusal = refusals.get(item.arrival.arrival_id)
@@ -295,7 +301,7 @@ def view_services(items: Sequence[ViewServices], env: Env) -> Work[list[Reply]]:
             Offer(service=row, tariff=in_force(tariffs, row.service, day))
             for row in sorted(loaded, key=lambda row: row.service)
         ]
-        replies.append(ServicesView(offers=offers, now=now))
+        replies.append(ServicesView(offers=offers, now=now, closed=closed))
     return replies
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from contracts.signer import Signer
+from gateway.core.allowances import shares_of
+from gateway.core.book import Book
 from gateway.core.chores import ForgetOld, SignDay
+from gateway.core.controls import ControlsView, PeekControls, limited
 from gateway.core.held import RESOLVER, SEALER
 from gateway.core.items import Kept, Question, Questions, Seal, Sealed, Sweep, Swept, TakeQuestions
 from gateway.core.items_deeds import ExpireCertificates
@@ -19,6 +22,7 @@ from gateway.flow.parts import Parts
 
 SWEEP_S = 1.0
 BOARD_S = 0.2
+LIMITS_S = 1.0
 RESOLVE_S = 1.0
 SEAL_S = 1.0
 PURGE_S = 600.0
@@ -47,6 +51,23 @@ class Chores:
         if board is not None:
             told = board
             self._repeat("board", BOARD_S, lambda: self.tell_fronts(told))
+
+    def start_limits(self) -> None:
+        """Of a process that is alone: nobody deals it shares, so it looks itself what a person has set."""
+        self._repeat("limits", LIMITS_S, self.limit)
+
+    async def limit(self) -> bool:
+        """The shares as wide as head office wants them, never wider than the manifest."""
+        view = await self._parts.store.look(PeekControls())
+        if not isinstance(view, ControlsView):
+            raise TypeError(type(view).__name__)
+        book = Book()
+        book.load(view.controls.values())
+        for lane in self._lanes.values():
+            sizes = shares_of(limited(self._parts.env.manifests[lane.name], book))
+            for name, share in lane.shares.items():
+                share.limit(sizes[name])
+        return False
 
     def start_questions(self) -> None:
         """The resolver's."""

@@ -13,6 +13,7 @@ from gateway.flow.chores import Chores
 from gateway.flow.closed_board import ClosedBoard
 from gateway.flow.lane import Lane
 from gateway.flow.leases import Leases
+from gateway.flow.letters import Letters
 from gateway.flow.notices import Notices
 from gateway.flow.parts import Parts
 from gateway.flow.requests import Requests
@@ -127,6 +128,8 @@ class FlowEngine:
                 self._bus.on_request(name, requests.on_request, requests.room)
         if Role.API in roles:
             self._bus.on_result(self.waiters.on_result, self.waiters.wake_all)
+        if Role.RELAY in roles:
+            self._bus.on_dead(Letters(self._parts), lambda: self._leases.held(RELAY) is not None)
         await self._leases.open()
         if self._allowances is not None:
             await self._allowances.open()
@@ -140,6 +143,8 @@ class FlowEngine:
     def _start_chores(self) -> None:
         if Role.WORKER in self._roles:
             self._chores.start_sweep(self._board)
+        if self.lanes and self._alone:
+            self._chores.start_limits()
         if Role.RESOLVER in self._roles:
             self._chores.start_questions()
         if Role.SEALER in self._roles:

@@ -76,6 +76,12 @@ class Share:
             closed_ms=closed_ms,
         )
 
+    def limit(self, size: Size) -> None:
+        """Of a process that is alone: so much and no more from now on."""
+        if size != self.limits():
+            self._slots.resize(size.concurrency, size.rate_per_s)
+            self.changed()
+
     def granted(self, grant: Grant, holder: str, until: float) -> bool:
         """Use so much, until then (Clock.boottime()). True where it holds less now than it did."""
         slots = self._slots

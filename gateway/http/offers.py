@@ -15,7 +15,7 @@ def services(view: ServicesView, env: Env, breaker_closed_for_s: Callable[[str],
     for offer in view.offers:
         manifest = env.manifest_of(offer.service.service)
         if manifest is not None:
-            reason = _closed_reason(offer, manifest, env, view.now, breaker_closed_for_s)
+            reason = _closed_reason(offer, manifest, env, view, breaker_closed_for_s)
             items.append(_entry(offer, manifest, reason))
     return api.ServiceList(items=items)
 
@@ -41,14 +41,16 @@ def _entry(offer: Offer, manifest: Manifest, closed_reason: str | None) -> api.S
 
 
 def _closed_reason(
-    offer: Offer, manifest: Manifest, env: Env, now: int, breaker_closed_for_s: Callable[[str], int]
+    offer: Offer, manifest: Manifest, env: Env, view: ServicesView, breaker_closed_for_s: Callable[[str], int]
 ) -> str | None:
     facts: FlowFacts = manifest.flows[offer.service.service]
     if offer.service.state != "OPEN":
         return offer.service.reason or texts.SERVICE_CLOSED
     if offer.tariff is None:
         return texts.NO_TARIFF
-    seconds = closed_for_s(now, env.zone, facts.closed_local)
+    if manifest.name in view.closed:
+        return view.closed[manifest.name]
+    seconds = closed_for_s(view.now, env.zone, facts.closed_local)
     if seconds:
         return texts.WINDOW_CLOSED.format(minutes=-(-seconds // 60))
     return texts.BREAKER_OPEN if breaker_closed_for_s(manifest.name) > 0 else None

@@ -18,6 +18,7 @@ from gateway.http import texts
 ShopText = Callable[[str, str, str], str | None]
 _params = msgspec.json.Decoder(dict[str, str])
 _REASONS = {reason.value: text for reason, text in texts.REASON_TEXTS.items()}
+_RULED = {State.SUCCESS: texts.RULED_PAID, State.CANCELLED: texts.RULED_CANCELLED}
 _NOT_CANCELLED = {reason.value: text for reason, text in texts.NOT_CANCELLED_REASONS.items()}
 
 
@@ -70,7 +71,10 @@ def text_of(row: Payment, shop_text: ShopText) -> str:
         return texts.FAILED.format(why=_why(row, shop_text).rstrip("。"))
     if state is State.SUCCESS and row.paid_fen is not None and row.paid_fen < row.amount_fen:
         paid, rest = Fen(row.paid_fen), Fen(row.amount_fen - row.paid_fen)
-        return texts.PARTIAL.format(paid=paid.to_yuan(), rest=rest.to_yuan())
+        text = texts.PARTIAL.format(paid=paid.to_yuan(), rest=rest.to_yuan())
+        return text if row.ruling is None else f"{text}（经人工裁定）"
+    if row.ruling is not None and state in _RULED:
+        return _RULED[state]
     return texts.STATE_TEXTS[state]
 
 
@@ -78,7 +82,7 @@ def _kept_text(row: Payment, cancel: Order, text: str, undo_text: ShopText) -> s
     """text: what the shop would be told of the payment alone; "paid" must not be read as "the cancel is done"."""
     own = undo_text(row.biller, row.service, cancel.resp_code) if cancel.resp_code and not _is_ours(cancel) else None
     why = own or _NOT_CANCELLED.get(cancel.reason or "", texts.NOT_CANCELLED_UNEXPLAINED)
-    now = texts.STILL_PAID if text == texts.STATE_TEXTS[State.SUCCESS] else text
+    now = texts.STILL_PAID if text in (texts.STATE_TEXTS[State.SUCCESS], texts.RULED_PAID) else text
     return texts.NOT_CANCELLED.format(why=why.rstrip("。"), now=now)
 
 

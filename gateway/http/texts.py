@@ -35,7 +35,7 @@ REASON_TEXTS: Mapping[Reason, str] = {
     Reason.EXPIRED_UNSENT: "超时未发出，已自动取消",
     Reason.GIVEN_UP: "已放弃，未发往收费单位",
     Reason.ABSENT: "收费单位确认无此笔缴费",
-    Reason.RULED: "经人工核定未缴费",
+    Reason.RULED: "经人工裁定未缴费",
 }
 """Why a payment did not happen."""
 
@@ -43,12 +43,15 @@ FAILED = "缴费失败：{why}。款项已退回预存账户"
 FAILED_UNEXPLAINED = "收费单位未受理"
 PARTIAL = "部分成功：实缴{paid}元，未缴{rest}元已退回预存账户，请退还顾客差额"
 
+RULED_PAID = "缴费成功（经人工裁定）"
+RULED_CANCELLED = "已撤销（经人工裁定）：款项已退回预存账户，可退还顾客"
+"""Of states that two people ruled, not the biller."""
 NOT_CANCELLED = "撤销未成功：{why}。{now}"
 NOT_CANCELLED_REASONS: Mapping[Reason, str] = {
     Reason.EXPIRED_UNSENT: "撤销请求超时未发出",
     Reason.GIVEN_UP: "撤销请求未发往收费单位",
     Reason.ABSENT: "收费单位确认未收到撤销请求",
-    Reason.RULED: "经人工核定未撤销",
+    Reason.RULED: "经人工裁定未撤销",
 }
 """Why a cancel did not happen, where that is not the biller's word."""
 NOT_CANCELLED_UNEXPLAINED = "收费单位拒绝撤销"

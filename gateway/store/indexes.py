@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from certs.core.life import LIVE
-from contracts.states import OPEN
+from contracts.states import OPEN, State
 
 _LIST = re.compile(r"([\w.]+) IN \(('[A-Z0-9_]+'(?:, '[A-Z0-9_]+')*)\)")
 
@@ -37,6 +37,9 @@ def _in(column: str, values: Iterable[str]) -> str:
 
 
 # Written as the catalogue writes it.
+_PAID = (
+    f"{_in('state', (State.SUCCESS, State.PAID_WAIT_WRITE, State.WRITTEN, State.WRITE_FAILED))} AND kind <> 'REFUND'"
+)
 _OPEN = f"{_in('state', OPEN)} AND kind <> 'REFUND'"
 
 INDEXES: Mapping[str, tuple[IndexRule, ...]] = {
@@ -70,6 +73,12 @@ INDEXES: Mapping[str, tuple[IndexRule, ...]] = {
             ("biller", "biller_account"),
             _in("state", ("PAID_WAIT_WRITE", "WRITE_FAILED")),
         ),
+        # What was paid for the same account and amount on a day: what a replay must not repeat (M7).
+        IndexRule(
+            "paid",
+            ("biller", "biller_account", "amount_fen", "account_date"),
+            _PAID,
+        ),
         # A query token buys once.
         IndexRule("query_token", ("query_token",), "query_token IS NOT NULL", unique=True),
         IndexRule("cancels", ("cancels",), "cancels IS NOT NULL"),
@@ -102,7 +111,25 @@ INDEXES: Mapping[str, tuple[IndexRule, ...]] = {
     "seals": (IndexRule("unsigned", ("day",), "signature IS NULL"),),
     "evidence": (IndexRule("payment", ("gateway_serial",)),),
     "breaks": (IndexRule("payment", ("gateway_serial",), "gateway_serial IS NOT NULL"),),
+    "alarms": (IndexRule("unseen", ("kind", "raised_at"), "seen_at IS NULL"),),
+    "authorizations": (
+        IndexRule(
+            "unused",
+            ("institution_code", "service", "biller_account", "amount_fen", "valid_on"),
+            "used_by IS NULL AND revoked_by IS NULL",
+        ),
+    ),
     "outbox": (IndexRule("unpublished", ("message_id",), "published_at IS NULL"),),
+    # What was found dead twice is one letter; and a payment's letters are asked for by its evidence.
+    "dead_letters": (
+        IndexRule("origin", ("origin",), unique=True),
+        IndexRule("payment", ("gateway_serial",), "gateway_serial IS NOT NULL"),
+    ),
+    # No letter stands twice in a plan.
+    "replay_steps": (
+        IndexRule("letter", ("letter_id", "plan_sha256"), unique=True),
+        IndexRule("due", ("plan_sha256", "number"), "outcome IS NULL"),
+    ),
 }
 
 ARCHIVE_INDEXES: Mapping[str, tuple[IndexRule, ...]] = {

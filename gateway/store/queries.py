@@ -111,6 +111,11 @@ BY_KEYS: Mapping[str, ByKeys] = {
         extra=f"t.state IN ({_OPEN}) AND t.kind <> 'REFUND'",
         lock="update",
     ),
+    "payments_paid_on": ByKeys(
+        row=rows.Payment,
+        on=("biller", "biller_account", "amount_fen", "account_date"),
+        extra="t.state IN ('PAID_WAIT_WRITE', 'SUCCESS', 'WRITE_FAILED', 'WRITTEN') AND t.kind <> 'REFUND'",
+    ),
     "payments_of_cards": ByKeys(
         row=rows.Payment,
         on=("biller", "biller_account"),
@@ -136,6 +141,18 @@ BY_KEYS: Mapping[str, ByKeys] = {
     "query_tokens": ByKeys(row=rows.QueryToken, on=("query_token",)),
     "vouchers": ByKeys(row=rows.Voucher, on=("voucher_number",)),
     "authorizations": ByKeys(row=rows.Authorization, on=("authorization_id",)),
+    "authorizations_for": ByKeys(
+        row=rows.Authorization,
+        on=("institution_code", "service", "biller_account", "amount_fen", "valid_on"),
+        extra="t.kind = 'over-limit' AND t.used_by IS NULL AND t.revoked_by IS NULL",
+    ),
+    "alarms": ByKeys(row=rows.Alarm, on=("alarm_id",)),
+    "attachments": ByKeys(row=rows.Attachment, on=("sha256",)),
+    "attachment_names": ByKeys(
+        row=rows.AttachmentName, on=("sha256",), sql="SELECT sha256, name, size FROM attachments"
+    ),
+    "biller_controls": ByKeys(row=rows.BillerControl, on=("biller",)),
+    "biller_controls_locked": ByKeys(row=rows.BillerControl, on=("biller",), lock="update"),
     "leases": ByKeys(row=rows.Lease, on=("name",)),
     "leases_locked": ByKeys(row=rows.Lease, on=("name",), lock="update"),
     # Whoever renews updates no key, so that it never waits for claims, however many follow one another.
@@ -147,9 +164,21 @@ BY_KEYS: Mapping[str, ByKeys] = {
     "archive_totals_locked": ByKeys(row=rows.ArchiveTotal, on=("month", "account", "owner"), lock="update"),
     "partner_counters_locked": ByKeys(row=rows.PartnerCounter, on=("biller", "day"), lock="update"),
     "seals": ByKeys(row=rows.Seal, on=("day",)),
+    "dead_letters_by_origin": ByKeys(row=rows.DeadLetter, on=("origin",)),
+    "dead_letters_locked": ByKeys(row=rows.DeadLetter, on=("letter_id",), lock="update"),
+    "letter_heads": ByKeys(row=rows.LetterHead, on=("letter_id",), sql="SELECT * FROM dead_letters"),
+    "replay_plans": ByKeys(row=rows.ReplayPlan, on=("plan_sha256",)),
+    "replay_plans_locked": ByKeys(row=rows.ReplayPlan, on=("plan_sha256",), lock="update"),
+    "replay_files": ByKeys(row=rows.ReplayFile, on=("plan_sha256",)),
+    "replay_steps": ByKeys(row=rows.ReplayStep, on=("plan_sha256", "number")),
 }
 
 SCANNED: Mapping[str, Scanned] = {
+    "alarms_unseen": Scanned(
+        row=rows.Alarm,
+        sql="FROM alarms t WHERE t.kind = :kind AND t.seen_at IS NULL AND t.raised_at <= :until"
+        " ORDER BY t.raised_at LIMIT :limit",
+    ),
     "allowances": Scanned(
         row=rows.Allowance,
         sql="FROM allowances t WHERE t.share = :share AND t.expires_at > :now ORDER BY t.biller, t.worker",
@@ -253,6 +282,22 @@ SCANNED: Mapping[str, Scanned] = {
         " AND (CAST(:biller_account AS TEXT) IS NULL OR t.biller_account = CAST(:biller_account AS TEXT))"
         " AND (CAST(:state AS TEXT) IS NULL OR t.state = CAST(:state AS TEXT))"
         " ORDER BY t.gateway_serial DESC LIMIT :limit",
+    ),
+    "letter_heads_page": Scanned(
+        row=rows.LetterHead,
+        sql="FROM dead_letters t WHERE t.letter_id > :after AND (t.state = :state OR t.state = :other)"
+        " AND (CAST(:biller AS TEXT) IS NULL OR t.biller = CAST(:biller AS TEXT))"
+        " AND (CAST(:reason AS TEXT) IS NULL OR t.reason = CAST(:reason AS TEXT))"
+        " AND (CAST(:institution_code AS TEXT) IS NULL OR t.institution_code = CAST(:institution_code AS TEXT))"
+        " AND (CAST(:biller_account AS TEXT) IS NULL OR t.biller_account = CAST(:biller_account AS TEXT))"
+        " AND (CAST(:since AS BIGINT) IS NULL OR t.buried_at >= CAST(:since AS BIGINT))"
+        " AND (CAST(:until AS BIGINT) IS NULL OR t.buried_at < CAST(:until AS BIGINT))"
+        " ORDER BY t.letter_id LIMIT :limit",
+    ),
+    "replay_steps_due": Scanned(
+        row=rows.ReplayStep,
+        sql="FROM replay_steps t WHERE t.plan_sha256 = :plan AND t.number > :after AND t.outcome IS NULL"
+        " ORDER BY t.number LIMIT :limit",
     ),
     "entries_page": Scanned(
         row=rows.Posting,

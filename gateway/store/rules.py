@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from certs.core.life import PROVISIONED, REGISTERED, REQUESTED
 from certs.core.stock import Stock
+from contracts.bus import DEAD_REASONS
 from contracts.money import FEN_MAX
 from contracts.states import OrderKind, OrderState, State
 
@@ -69,6 +70,8 @@ FOREIGN_KEYS: Mapping[str, tuple[ForeignKey, ...]] = {
     "evidence": (_to("payments", "gateway_serial"),),
     "query_tokens": (_STATION,),
     "authorizations": (_STATION,),
+    "replay_files": (_to("replay_plans", "plan_sha256"),),
+    "replay_steps": (_to("replay_plans", "plan_sha256"), _to("dead_letters", "letter_id")),
 }
 
 _STORED = [state for state in State if state is not State.CREATED]
@@ -163,7 +166,37 @@ CHECKS: Mapping[str, Mapping[str, str]] = {
         "amounts": "concurrency >= 0 AND rate_per_s >= 0",
     },
     "query_tokens": {"state": one_of("state", ("ASKED", "ANSWERED", "REFUSED"))},
-    "authorizations": {"amount": f"amount_fen BETWEEN 0 AND {FEN_MAX}"},
+    "authorizations": {
+        "kind": one_of("kind", ("cancel", "over-limit")),
+        "amount": f"amount_fen BETWEEN 0 AND {FEN_MAX}",
+        "once": "used_by IS NULL OR revoked_by IS NULL",
+        "revoked": "(revoked_by IS NULL) = (revoked_at IS NULL)",
+    },
+    "attachments": {"size": "size BETWEEN 1 AND 5242880"},
+    "biller_controls": {
+        "state": one_of("state", ("OPEN", "PAUSED", "DRAINING")),
+        "limits": "(concurrency IS NULL OR concurrency > 0) AND (rate_per_s IS NULL OR rate_per_s > 0)",
+    },
     "partner_counters": {"next": "next_number >= 1"},
+    "dead_letters": {
+        "reason": one_of("reason", DEAD_REASONS),
+        "state": one_of("state", ("OPEN", "QUARANTINED", "CLOSED")),
+        "amount": f"amount_fen BETWEEN 0 AND {FEN_MAX}",
+        "runs": "runs >= 0",
+    },
+    "replay_plans": {
+        "state": one_of("state", ("KEPT", "APPROVED", "RUNNING", "DONE")),
+        "steps": "items >= 1 AND spread BETWEEN 0 AND items AND done BETWEEN 0 AND spread",
+        "approved": "(state = 'KEPT') = (approval IS NULL)",
+        "run": "(state = 'RUNNING' OR state = 'DONE') = (run_record IS NOT NULL)",
+        "ended": "state <> 'DONE' OR done = items",
+    },
+    "replay_steps": {
+        "number": "number >= 1",
+        "outcome": one_of("outcome", ("sent-again", "asked", "call-running", "nothing", "skipped")),
+        "done": "(outcome IS NULL) = (at IS NULL) AND (outcome IS NULL) = (run_record IS NULL)"
+        " AND (outcome IS NULL) = (verdict_now IS NULL)",
+        "as_planned": "outcome IS NULL OR outcome = 'skipped' OR verdict_now = verdict_planned",
+    },
 }
 """Conditions by table and name. NULL passes, as in SQL."""

@@ -16,6 +16,7 @@ STORAGE: Mapping[str, Mapping[str, str]] = {
     "settings": _TINY,
     "leases": _TINY,
     "allowances": _TINY,
+    "biller_controls": _TINY,
     "partner_counters": _TINY,
     # A payment, its order and its attempt are updated within seconds of their insert, most of them on the same page.
     "payments": {"fillfactor": "90", **_OFTEN},

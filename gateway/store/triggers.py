@@ -96,6 +96,18 @@ GUARDS: tuple[Guard, ...] = (
     _fixed(rows.Approval),
     Guard(rows.RevocationList, updates=True),
     _fixed(rows.PartnerCertificate),
+    Guard(rows.Attachment, updates=True),
+    _fixed(rows.Authorization),
+    _fixed(rows.DeadLetter),
+    _fixed(rows.ReplayPlan),
+    Guard(rows.ReplayFile, updates=True),
+    # What became of an item is written once.
+    Guard(
+        rows.ReplayStep,
+        updates=True,
+        columns=_all_but(rows.ReplayStep, *rows.ReplayStep.MUTABLE),
+        once=rows.ReplayStep.MUTABLE,
+    ),
 )
 
 

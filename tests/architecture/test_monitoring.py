@@ -107,7 +107,7 @@ def test_everything_the_issue_wants_to_be_woken_for() -> None:
     assert wanted <= {rule["alert"] for rule in RULES}
     for rule in RULES:
         assert rule["labels"]["severity"] in ("page", "ticket")
-        assert {"summary", "action"} == set(rule["annotations"])
+        assert {"summary", "action", "runbook"} == set(rule["annotations"])
         used = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
         kept = {label.strip() for found in re.findall(r"by \(([^)]*)\)", rule["expr"]) for label in found.split(",")}
         assert used <= kept | {"instance", "role"}, rule["alert"]

@@ -7,6 +7,7 @@ from typing import Protocol
 from contracts.clock import Clock
 from gateway.bus.kafka.burying import Burying
 from gateway.bus.kafka.config import KafkaConfig
+from gateway.bus.kafka.letters import LettersReader
 from gateway.bus.kafka.producer import Producer
 from gateway.bus.kafka.records import record_of
 from gateway.bus.kafka.requests import RequestsReader
@@ -14,7 +15,7 @@ from gateway.bus.kafka.results import ResultsReader
 from gateway.bus.kafka.taking import Subscriber, Taking
 from gateway.bus.kafka.topics import BusRefused, Topics, wanted
 from gateway.bus.notes import BusNotes
-from gateway.bus.port import BusDown, BusView, Handler, Screen, always_room
+from gateway.bus.port import BusDown, BusView, Handler, Keep, Screen, always_room
 from gateway.core.items import Message
 from gateway.flow.task_group import TaskGroup
 
@@ -25,7 +26,7 @@ STOP_S = 5.0
 
 
 class Reader(Protocol):
-    """RequestsReader or ResultsReader."""
+    """RequestsReader, ResultsReader or LettersReader."""
 
     async def session(self) -> None: ...
     def stop(self) -> None: ...
@@ -57,6 +58,8 @@ class KafkaBus:
         self._on_result: tuple[Handler, Callable[[], None]] | None = None
         self._requests: RequestsReader | None = None
         self._results: ResultsReader | None = None
+        self._on_dead: tuple[Keep, Callable[[], bool]] | None = None
+        self._letters: LettersReader | None = None
         self._running: dict[Reader, asyncio.Task[None]] = {}
         self._probing: asyncio.Task[None] | None = None
         self._comparing: asyncio.Task[None] | None = None
@@ -68,6 +71,10 @@ class KafkaBus:
     def on_result(self, handler: Handler, missed: Callable[[], None]) -> None:
         """See Bus.on_result."""
         self._on_result = (handler, missed)
+
+    def on_dead(self, keep: Keep, ours: Callable[[], bool]) -> None:
+        """See Bus.on_dead. They lie in the dead-letter topic, whoever has found them."""
+        self._on_dead = (keep, ours)
 
     async def open(self) -> None:
         """See Bus.open: everything connects by itself, now or when a broker is there."""
@@ -84,6 +91,9 @@ class KafkaBus:
             handler, missed = self._on_result
             self._results = ResultsReader(config, f"{self._worker}.results", handler, missed, clock)
             self._start(self._results)
+        if self._on_dead is not None:
+            self._letters = LettersReader(config, f"{self._worker}.letters", *self._on_dead, clock)
+            self._start(self._letters)
         self._probing = self._tasks.for_ever("bus.probe", self._probe, clock)
         if self._billers:
             self._comparing = self._tasks.for_ever("bus.topics", self._compare, clock, again_s=BACKOFF_S)
@@ -104,7 +114,7 @@ class KafkaBus:
 
     def view(self) -> BusView:
         """See Bus.view."""
-        readers = [reader for reader in (self._requests, self._results) if reader is not None]
+        readers = [reader for reader in (self._requests, self._results, self._letters) if reader is not None]
         return BusView(
             up=self._producer.up,
             burying=self._burying.works,

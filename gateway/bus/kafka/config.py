@@ -78,6 +78,11 @@ class KafkaConfig:
         """The one consumer group of all workers."""
         return f"{self.prefix}.workers"
 
+    @property
+    def letters_group(self) -> str:
+        """The group that brings dead letters into the book."""
+        return f"{self.prefix}.dead-letter-desk"
+
     def request_topic(self, biller: str) -> str:
         """The topic of one biller's requests."""
         return f"{self.prefix}.request.{biller}"

@@ -27,7 +27,8 @@ from gateway.core.rows.certificates import (
     UsbKey,
     UsbKeyStep,
 )
-from gateway.core.rows.duties import Allowance, Calling, Lease
+from gateway.core.rows.duties import EVERYTHING, Allowance, BillerControl, Calling, Lease
+from gateway.core.rows.letters import DeadLetter, LetterHead, ReplayFile, ReplayPlan, ReplayStep
 from gateway.core.rows.payments import (
     Attempt,
     Key,
@@ -40,6 +41,8 @@ from gateway.core.rows.payments import (
 )
 from gateway.core.rows.proofs import (
     Alarm,
+    Attachment,
+    AttachmentName,
     Break,
     EvidenceRow,
     Record,
@@ -93,13 +96,19 @@ TABLES: tuple[type[Row], ...] = (
     Seal,
     Lease,
     Allowance,
+    BillerControl,
     EvidenceRow,
+    Attachment,
     Break,
     Alarm,
     OutboxRow,
     QueryToken,
     Authorization,
     PartnerCounter,
+    DeadLetter,
+    ReplayPlan,
+    ReplayFile,
+    ReplayStep,
 )
 
 ARCHIVED: tuple[type[Row], ...] = (
@@ -116,14 +125,18 @@ ARCHIVED: tuple[type[Row], ...] = (
 
 __all__ = [
     "ARCHIVED",
+    "EVERYTHING",
     "TABLES",
     "Alarm",
     "Allowance",
     "Approval",
     "ArchiveTotal",
+    "Attachment",
+    "AttachmentName",
     "Attempt",
     "Authorization",
     "Balance",
+    "BillerControl",
     "Binding",
     "Break",
     "Caller",
@@ -132,9 +145,11 @@ __all__ = [
     "CertificateStep",
     "CommissionPlan",
     "Day",
+    "DeadLetter",
     "EvidenceRow",
     "Key",
     "Lease",
+    "LetterHead",
     "Nonce",
     "Operator",
     "Order",
@@ -146,6 +161,9 @@ __all__ = [
     "QueryToken",
     "Record",
     "RegisteredCertificate",
+    "ReplayFile",
+    "ReplayPlan",
+    "ReplayStep",
     "RevocationList",
     "Row",
     "Seal",

@@ -47,3 +47,43 @@ class Calling(Row, frozen=True, kw_only=True):
     biller: str
     worker: str
     calls: int
+
+
+class BillerControl(Row, frozen=True, kw_only=True):
+    """What a person has set for one biller, or for the whole gateway (biller EVERYTHING); no row: nothing.
+
+    state: OPEN, PAUSED (no call that moves money, no new payment), DRAINING (of EVERYTHING: no new payment, calls go
+    on). reopens_at: what the shop is told; only a person opens. concurrency, rate_per_s: below the manifest's, or None.
+    record_id: of the signed deed.
+    """
+
+    TABLE: ClassVar[str] = "biller_controls"
+    KEY: ClassVar[tuple[str, ...]] = ("biller",)
+    MUTABLE: ClassVar[tuple[str, ...]] = (
+        "state",
+        "reason",
+        "shop_text",
+        "reopens_at",
+        "concurrency",
+        "rate_per_s",
+        "changed_by",
+        "changed_at",
+        "record_id",
+        "version",
+    )
+    GUARD: ClassVar[tuple[str, ...]] = ("version",)
+    biller: str
+    state: str = "OPEN"
+    reason: str
+    shop_text: str | None = None
+    reopens_at: int | None = None
+    concurrency: int | None = None
+    rate_per_s: int | None = None
+    changed_by: str
+    changed_at: int
+    record_id: str
+    version: int = 1
+
+
+EVERYTHING = "*"
+"""Stands for the whole gateway among billers; no adapter has this name."""

@@ -38,7 +38,8 @@ class Payment(Row, frozen=True, kw_only=True):
 
     confirmed_repeat: outside the index that allows one open payment per account and amount (M7): confirmed by the
     operator, or open again after it had ended. confirmed_beside: the serials, with commas, of the open payments that
-    the operator confirmed it beside: all there were.
+    the operator confirmed it beside: all there were. ruling: the evidence by which two people gave it its state; None:
+    nobody had to.
     """
 
     TABLE: ClassVar[str] = "payments"
@@ -56,6 +57,7 @@ class Payment(Row, frozen=True, kw_only=True):
         "write_data",
         "purchase_count",
         "confirmed_repeat",
+        "ruling",
     )
     GUARD: ClassVar[tuple[str, ...]] = ("state", "version")
     gateway_serial: str
@@ -93,6 +95,7 @@ class Payment(Row, frozen=True, kw_only=True):
     cancels: str | None = None
     write_data: str | None = None
     purchase_count: int | None = None
+    ruling: str | None = None
     trace_id: str
 
 
@@ -100,7 +103,8 @@ class Order(Row, frozen=True, kw_only=True):
     """A money-moving request to a biller. in_flight: a call is running, or may be, until call_deadline.
 
     from_state: of a CANCEL, the payment's state before. send_by: of the last attempt (M6). rung and asks: the
-    resolver's place on the evidence ladder. hold: READY but waiting for a second person.
+    resolver's place on the evidence ladder. hold: READY but waiting for a second person. ruling: the evidence by which
+    two people ended it, for ever: what the biller says against it moves nothing (gateway.core.ruled).
     """
 
     TABLE: ClassVar[str] = "orders"
@@ -123,6 +127,7 @@ class Order(Row, frozen=True, kw_only=True):
         "resp_code",
         "voided_by",
         "ended_at",
+        "ruling",
     )
     GUARD: ClassVar[tuple[str, ...]] = ("state", "version")
     order_serial: str
@@ -153,6 +158,7 @@ class Order(Row, frozen=True, kw_only=True):
     voided_by: str | None = None
     note: str | None = None
     ended_at: int | None = None
+    ruling: str | None = None
 
 
 class Attempt(Row, frozen=True, kw_only=True):

@@ -75,7 +75,10 @@ class EvidenceRow(Row, frozen=True, kw_only=True):
 
 
 class Break(Row, frozen=True, kw_only=True):
-    """Something that two books say differently, or a contradiction of evidence; closed by people (M12)."""
+    """Something that two books say differently, or a contradiction of evidence; closed by people (M12).
+
+    ruling: the evidence row of the ruling that evidence_id contradicts.
+    """
 
     TABLE: ClassVar[str] = "breaks"
     KEY: ClassVar[tuple[str, ...]] = ("break_id",)
@@ -91,6 +94,29 @@ class Break(Row, frozen=True, kw_only=True):
     opened_at: int
     closed_at: int | None = None
     resolution: str | None = None
+    ruling: str | None = None
+
+
+class Attachment(Row, frozen=True, kw_only=True):
+    """A file that a ruling leans on, kept by its hash: append-only. name: as it was when it first came."""
+
+    TABLE: ClassVar[str] = "attachments"
+    KEY: ClassVar[tuple[str, ...]] = ("sha256",)
+    sha256: str
+    name: str
+    size: int
+    body: bytes
+    kept_at: int
+
+
+class AttachmentName(Row, frozen=True, kw_only=True):
+    """Read only: an attachment without its bytes."""
+
+    TABLE: ClassVar[str] = ""
+    KEY: ClassVar[tuple[str, ...]] = ("sha256",)
+    sha256: str
+    name: str
+    size: int
 
 
 class Alarm(Row, frozen=True, kw_only=True):

@@ -127,12 +127,15 @@ class CommissionPlan(Row, frozen=True, kw_only=True):
 
 
 class Authorization(Row, frozen=True, kw_only=True):
-    """A one-off permission of head office (cancel, over-limit), used up once by a guarded update."""
+    """A one-off permission of head office (cancel, over-limit), used up once by a guarded update.
+
+    valid_on: the bureau's day. issued_by, revoked_by: staff ids; record_id: the record of the signed deed.
+    """
 
     TABLE: ClassVar[str] = "authorizations"
     KEY: ClassVar[tuple[str, ...]] = ("authorization_id",)
-    MUTABLE: ClassVar[tuple[str, ...]] = ("used_by",)
-    GUARD: ClassVar[tuple[str, ...]] = ("used_by",)
+    MUTABLE: ClassVar[tuple[str, ...]] = ("used_by", "revoked_by", "revoked_at")
+    GUARD: ClassVar[tuple[str, ...]] = ("used_by", "revoked_by")
     authorization_id: str
     kind: str
     institution_code: str
@@ -141,4 +144,9 @@ class Authorization(Row, frozen=True, kw_only=True):
     amount_fen: int
     valid_on: str
     issued_by: str
+    issued_at: int
+    reason: str
+    record_id: str
     used_by: str | None = None
+    revoked_by: str | None = None
+    revoked_at: int | None = None

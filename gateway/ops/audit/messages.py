@@ -22,6 +22,8 @@ _RESULTS = (
 )
 _NEEDED = (
     "SELECT o.order_serial FROM orders o WHERE o.kind <> 'REFUND' AND NOT (o.kind = 'WRITE_CONFIRM' AND o.attempts = 0)"
+    # What two people ruled to be cancelled was never asked for (gateway.core.rulings).
+    " AND NOT (o.kind = 'CANCEL' AND o.attempts = 0 AND o.state = 'DONE' AND o.ruling IS NOT NULL)"
 )
 _REQUESTS = "SELECT o.payload FROM outbox o WHERE o.topic LIKE '%.request.%'"
 _WAITING = "SELECT count(*), MIN(o.created_at) FROM outbox o WHERE o.published_at IS NULL"

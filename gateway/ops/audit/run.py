@@ -9,7 +9,20 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.clock import SystemClock, now_ms
 from gateway.core.env import Env
-from gateway.ops.audit import balances, carried, certified, dossiers, keys, messages, ruled, sealed, signed
+from gateway.ops.audit import (
+    balances,
+    carried,
+    certified,
+    dossiers,
+    handed,
+    keys,
+    messages,
+    replays,
+    ruled,
+    rulings,
+    sealed,
+    signed,
+)
 from gateway.ops.audit.about import About, Auditor
 from gateway.ops.audit.report import Checked, Report, make_report
 from gateway.ops.whole import WholeBook
@@ -39,6 +52,9 @@ def auditors() -> list[Auditor]:
         sealed.check,
         carried.check,
         certified.check,
+        rulings.check,
+        handed.check,
+        replays.check,
     ]
     others: list[Auditor] = [point.load() for point in sorted(entry_points(group=GROUP), key=lambda p: p.name)]
     return own + others

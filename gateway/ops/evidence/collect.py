@@ -21,6 +21,8 @@ from gateway.core.rows import (
     Seal,
     Transaction,
 )
+from gateway.ops.evidence.replays import REPLAY_RECORDS, replays_of
+from gateway.ops.evidence.rulings import RECORDS, rulings_of
 from gateway.store.port import Snapshot
 from gateway.store.shapes import shape_of
 
@@ -63,8 +65,9 @@ async def collect(snapshot: Snapshot, serial: str) -> Bundle | None:
     of_orders = "t.order_serial IN (SELECT o.order_serial FROM orders o WHERE o.gateway_serial = :serial)"
     of_transactions = "t.txn_id IN (SELECT x.txn_id FROM transactions x WHERE x.gateway_serial = :serial)"
     of_evidence = (
-        "t.gateway_serial = :serial OR t.record_id IN"
+        "t.gateway_serial = :serial OR t.record_id IN"  # noqa: S608 - texts of our own
         " (SELECT e.record_id FROM evidence e WHERE e.gateway_serial = :serial AND e.record_id IS NOT NULL)"
+        f" OR {RECORDS} OR {REPLAY_RECORDS}"
     )
     postings = await _rows(snapshot, Posting, of_transactions, serial, "t.txn_id, t.leg")
     about = {
@@ -78,6 +81,8 @@ async def collect(snapshot: Snapshot, serial: str) -> Bundle | None:
             for row in await _rows(snapshot, Transaction, of_payment, serial, "t.created_at, t.txn_id")
         ],
         "breaks": _plain(await _rows(snapshot, Break, of_payment, serial, "t.opened_at, t.break_id")),
+        "rulings": await rulings_of(snapshot, serial),
+        "replays": await replays_of(snapshot, serial),
         "alarms": _plain(await _rows(snapshot, Alarm, of_payment, serial, "t.raised_at, t.alarm_id")),
     }
     found = await _rows(snapshot, Record, of_evidence, serial, "t.received_at, t.record_id")

@@ -6,6 +6,7 @@ from pathlib import Path
 from certs.keys import load_certificates
 from gateway.ops.evidence.collect import Bundle
 from gateway.ops.evidence.files import Folder
+from gateway.ops.evidence.rulings import write_attachments
 from gateway.ops.evidence.standing import Standings
 from gateway.ops.folders import made_whole
 from gateway.store.port import Snapshot
@@ -26,4 +27,5 @@ async def write_bundle(snapshot: Snapshot, bundle: Bundle, folder: Path, *, root
             await out.record(place.record, place.seal, place.path)
             if place.seal is not None:
                 await out.day(place.seal)
+        await write_attachments(snapshot, bundle.about["rulings"], made)
         out.finish(f"payment {bundle.payment.gateway_serial}")

@@ -236,6 +236,9 @@ def authorize(house: House, name: str, **changes: Any) -> None:
         "amount_fen": 10_000,
         "valid_on": "2026-11-24",
         "issued_by": "head office",
+        "issued_at": house.now,
+        "reason": "r",
+        "record_id": "r-1",
     }
     fields |= changes
     marks = ", ".join("?" * len(fields))

@@ -186,3 +186,20 @@ def test_a_leg_without_a_balance_is_no_line() -> None:
     )
     with pytest.raises(ValueError, match="no balance"):
         render.entry(leg, transaction)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"state": State.SUCCESS, "paid_fen": 10_000}, "缴费成功（经人工裁定）"),
+        ({"state": State.FAILED, "reason": Reason.RULED, "resp_code": "E12"}, "经人工裁定未缴费"),
+        ({"state": State.CANCELLED}, "已撤销（经人工裁定）"),
+        ({"state": State.SUCCESS, "paid_fen": 4_000}, "经人工裁定"),
+    ],
+)
+def test_what_two_people_ruled_says_so(changes: dict[str, Any], text: str) -> None:
+    """M12: the shop must not take it for the biller's word; without a ruling nobody says so."""
+    assert text in _text(ruling="E-1", **changes)
+    assert "销户" not in _text(ruling="E-1", **changes)
+    if "reason" not in changes:
+        assert "裁定" not in _text(**changes)

@@ -34,7 +34,8 @@ def test_only_the_key_office_hands_out_keys() -> None:
     assert may_bind == {"电子商务分局", "电子商务中心"}
     assert rights["电子商务中心"] == Rights(RIGHTS, RIGHTS)
     assert rights["信息分局"] == Rights()
-    assert rights["计财部"].approves == {"station.close", "station.transfer"}
+    assert rights["计财部"].approves >= {"station.close", "station.transfer", "payment.rule"}
+    assert rights["计财部"].may == {"certs.freeze"}
 
 
 def test_whatever_takes_two_is_in_some_departments_approvals() -> None:

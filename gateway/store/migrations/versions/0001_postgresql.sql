@@ -111,6 +111,7 @@ CREATE TABLE archive_orders (
   voided_by TEXT,
   note TEXT,
   ended_at BIGINT,
+  ruling TEXT,
   CONSTRAINT pk_archive_orders PRIMARY KEY (order_serial),
   CONSTRAINT ck_archive_orders_in_flight_flag CHECK (in_flight BETWEEN 0 AND 1),
   CONSTRAINT ck_archive_orders_hold_flag CHECK (hold BETWEEN 0 AND 1),
@@ -165,6 +166,7 @@ CREATE TABLE archive_payments (
   cancels TEXT,
   write_data TEXT,
   purchase_count BIGINT,
+  ruling TEXT,
   trace_id TEXT NOT NULL,
   CONSTRAINT pk_archive_payments PRIMARY KEY (gateway_serial),
   CONSTRAINT ck_archive_payments_confirmed_repeat_flag CHECK (confirmed_repeat BETWEEN 0 AND 1),
@@ -231,6 +233,34 @@ CREATE TABLE archive_transactions (
   CONSTRAINT pk_archive_transactions PRIMARY KEY (txn_id)
 );
 
+CREATE TABLE attachments (
+  sha256 TEXT NOT NULL,
+  name TEXT NOT NULL,
+  size BIGINT NOT NULL,
+  body BYTEA NOT NULL,
+  kept_at BIGINT NOT NULL,
+  CONSTRAINT pk_attachments PRIMARY KEY (sha256),
+  CONSTRAINT ck_attachments_size CHECK (size BETWEEN 1 AND 5242880)
+);
+
+CREATE TABLE biller_controls (
+  biller TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  shop_text TEXT,
+  reopens_at BIGINT,
+  concurrency BIGINT,
+  rate_per_s BIGINT,
+  changed_by TEXT NOT NULL,
+  changed_at BIGINT NOT NULL,
+  record_id TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  CONSTRAINT pk_biller_controls PRIMARY KEY (biller),
+  CONSTRAINT ck_biller_controls_state CHECK (state = 'OPEN' OR state = 'PAUSED' OR state = 'DRAINING'),
+  CONSTRAINT ck_biller_controls_limits CHECK ((concurrency IS NULL OR concurrency > 0) AND (rate_per_s IS NULL OR rate_per_s > 0))
+)
+ WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
 CREATE TABLE breaks (
   break_id TEXT NOT NULL,
   code TEXT NOT NULL,
@@ -243,6 +273,7 @@ CREATE TABLE breaks (
   opened_at BIGINT NOT NULL,
   closed_at BIGINT,
   resolution TEXT,
+  ruling TEXT,
   CONSTRAINT pk_breaks PRIMARY KEY (break_id)
 );
 
@@ -306,6 +337,37 @@ CREATE TABLE days (
   closed_at BIGINT,
   CONSTRAINT pk_days PRIMARY KEY (account_date),
   CONSTRAINT ck_days_state CHECK (state = 'OPEN' OR state = 'CLOSED')
+);
+
+CREATE TABLE dead_letters (
+  letter_id TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  key TEXT NOT NULL,
+  headers TEXT NOT NULL,
+  body BYTEA NOT NULL,
+  body_sha256 TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  buried_at BIGINT NOT NULL,
+  kept_at BIGINT NOT NULL,
+  worker TEXT NOT NULL,
+  message TEXT,
+  gateway_serial TEXT,
+  order_serial TEXT,
+  order_kind TEXT,
+  biller TEXT,
+  institution_code TEXT,
+  biller_account TEXT,
+  amount_fen BIGINT,
+  state TEXT NOT NULL,
+  corrects TEXT,
+  runs BIGINT NOT NULL,
+  record_id TEXT,
+  CONSTRAINT pk_dead_letters PRIMARY KEY (letter_id),
+  CONSTRAINT ck_dead_letters_reason CHECK (reason = 'malformed' OR reason = 'oversized' OR reason = 'unknown-version' OR reason = 'unknown-order' OR reason = 'wrong-biller' OR reason = 'replayed'),
+  CONSTRAINT ck_dead_letters_state CHECK (state = 'OPEN' OR state = 'QUARANTINED' OR state = 'CLOSED'),
+  CONSTRAINT ck_dead_letters_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_dead_letters_runs CHECK (runs >= 0)
 );
 
 CREATE TABLE idempotency_keys (
@@ -420,6 +482,7 @@ CREATE TABLE payments (
   cancels TEXT,
   write_data TEXT,
   purchase_count BIGINT,
+  ruling TEXT,
   trace_id TEXT NOT NULL,
   CONSTRAINT pk_payments PRIMARY KEY (gateway_serial),
   CONSTRAINT ck_payments_confirmed_repeat_flag CHECK (confirmed_repeat BETWEEN 0 AND 1),
@@ -449,6 +512,24 @@ CREATE TABLE records (
   CONSTRAINT ck_records_sealed CHECK ((day IS NULL) = (position IS NULL) AND (day IS NULL) = (chain IS NULL))
 )
  WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+
+CREATE TABLE replay_plans (
+  plan_sha256 TEXT NOT NULL,
+  items BIGINT NOT NULL,
+  fen BIGINT NOT NULL,
+  kept_at BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  spread BIGINT NOT NULL,
+  done BIGINT NOT NULL,
+  approval TEXT,
+  run_record TEXT,
+  CONSTRAINT pk_replay_plans PRIMARY KEY (plan_sha256),
+  CONSTRAINT ck_replay_plans_state CHECK (state = 'KEPT' OR state = 'APPROVED' OR state = 'RUNNING' OR state = 'DONE'),
+  CONSTRAINT ck_replay_plans_steps CHECK (items >= 1 AND spread BETWEEN 0 AND items AND done BETWEEN 0 AND spread),
+  CONSTRAINT ck_replay_plans_approved CHECK ((state = 'KEPT') = (approval IS NULL)),
+  CONSTRAINT ck_replay_plans_run CHECK ((state = 'RUNNING' OR state = 'DONE') = (run_record IS NOT NULL)),
+  CONSTRAINT ck_replay_plans_ended CHECK (state <> 'DONE' OR done = items)
+);
 
 CREATE TABLE revocation_lists (
   issuer_keyid TEXT NOT NULL,
@@ -569,9 +650,17 @@ CREATE TABLE authorizations (
   amount_fen BIGINT NOT NULL,
   valid_on TEXT NOT NULL,
   issued_by TEXT NOT NULL,
+  issued_at BIGINT NOT NULL,
+  reason TEXT NOT NULL,
+  record_id TEXT NOT NULL,
   used_by TEXT,
+  revoked_by TEXT,
+  revoked_at BIGINT,
   CONSTRAINT pk_authorizations PRIMARY KEY (authorization_id),
+  CONSTRAINT ck_authorizations_kind CHECK (kind = 'cancel' OR kind = 'over-limit'),
   CONSTRAINT ck_authorizations_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_authorizations_once CHECK (used_by IS NULL OR revoked_by IS NULL),
+  CONSTRAINT ck_authorizations_revoked CHECK ((revoked_by IS NULL) = (revoked_at IS NULL)),
   CONSTRAINT fk_authorizations_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
 );
 
@@ -659,6 +748,7 @@ CREATE TABLE orders (
   voided_by TEXT,
   note TEXT,
   ended_at BIGINT,
+  ruling TEXT,
   CONSTRAINT pk_orders PRIMARY KEY (order_serial),
   CONSTRAINT ck_orders_in_flight_flag CHECK (in_flight BETWEEN 0 AND 1),
   CONSTRAINT ck_orders_hold_flag CHECK (hold BETWEEN 0 AND 1),
@@ -703,6 +793,32 @@ CREATE TABLE query_tokens (
   CONSTRAINT pk_query_tokens PRIMARY KEY (query_token),
   CONSTRAINT ck_query_tokens_state CHECK (state = 'ASKED' OR state = 'ANSWERED' OR state = 'REFUSED'),
   CONSTRAINT fk_query_tokens_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+);
+
+CREATE TABLE replay_files (
+  plan_sha256 TEXT NOT NULL,
+  body BYTEA NOT NULL,
+  CONSTRAINT pk_replay_files PRIMARY KEY (plan_sha256),
+  CONSTRAINT fk_replay_files_plan_sha256 FOREIGN KEY(plan_sha256) REFERENCES replay_plans (plan_sha256)
+);
+
+CREATE TABLE replay_steps (
+  plan_sha256 TEXT NOT NULL,
+  number BIGINT NOT NULL,
+  letter_id TEXT NOT NULL,
+  biller TEXT,
+  verdict_planned TEXT NOT NULL,
+  verdict_now TEXT,
+  outcome TEXT,
+  run_record TEXT,
+  at BIGINT,
+  CONSTRAINT pk_replay_steps PRIMARY KEY (plan_sha256, number),
+  CONSTRAINT ck_replay_steps_number CHECK (number >= 1),
+  CONSTRAINT ck_replay_steps_outcome CHECK (outcome = 'sent-again' OR outcome = 'asked' OR outcome = 'call-running' OR outcome = 'nothing' OR outcome = 'skipped'),
+  CONSTRAINT ck_replay_steps_done CHECK ((outcome IS NULL) = (at IS NULL) AND (outcome IS NULL) = (run_record IS NULL) AND (outcome IS NULL) = (verdict_now IS NULL)),
+  CONSTRAINT ck_replay_steps_as_planned CHECK (outcome IS NULL OR outcome = 'skipped' OR verdict_now = verdict_planned),
+  CONSTRAINT fk_replay_steps_plan_sha256 FOREIGN KEY(plan_sha256) REFERENCES replay_plans (plan_sha256),
+  CONSTRAINT fk_replay_steps_letter_id FOREIGN KEY(letter_id) REFERENCES dead_letters (letter_id)
 );
 
 CREATE TABLE station_balances (
@@ -819,6 +935,8 @@ CREATE TABLE trainings (
   CONSTRAINT fk_trainings_operator_id FOREIGN KEY(institution_code, operator_id) REFERENCES operators (institution_code, operator_id)
 );
 
+CREATE INDEX ix_alarms_unseen ON alarms (kind, raised_at) WHERE seen_at IS NULL;
+
 CREATE INDEX ix_approvals_open ON approvals (prepared_at) WHERE state = 'OPEN';
 
 CREATE UNIQUE INDEX uq_archive_attempts_order ON archive_attempts (order_serial, attempt);
@@ -843,6 +961,10 @@ CREATE UNIQUE INDEX uq_certificate_requests_public_key ON certificate_requests (
 
 CREATE INDEX ix_commission_plans_service ON commission_plans (service, effective_from);
 
+CREATE INDEX ix_dead_letters_payment ON dead_letters (gateway_serial) WHERE gateway_serial IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_dead_letters_origin ON dead_letters (origin);
+
 CREATE INDEX ix_outbox_unpublished ON outbox (message_id) WHERE published_at IS NULL;
 
 CREATE UNIQUE INDEX uq_partner_certificates_public_key ON partner_certificates (public_key_sha256);
@@ -852,6 +974,8 @@ CREATE INDEX ix_payments_cancels ON payments (cancels) WHERE cancels IS NOT NULL
 CREATE INDEX ix_payments_cards ON payments (biller, biller_account) WHERE state IN ('PAID_WAIT_WRITE', 'WRITE_FAILED');
 
 CREATE INDEX ix_payments_open ON payments (biller, biller_account, amount_fen) WHERE state IN ('CANCELLING', 'PAID_WAIT_WRITE', 'RESERVED', 'REVERSING', 'SENT', 'UNKNOWN', 'WRITE_FAILED') AND kind <> 'REFUND';
+
+CREATE INDEX ix_payments_paid ON payments (biller, biller_account, amount_fen, account_date) WHERE state IN ('PAID_WAIT_WRITE', 'SUCCESS', 'WRITE_FAILED', 'WRITTEN') AND kind <> 'REFUND';
 
 CREATE INDEX ix_payments_station ON payments (institution_code, gateway_serial);
 
@@ -870,6 +994,8 @@ CREATE INDEX ix_seals_unsigned ON seals (day) WHERE signature IS NULL;
 CREATE INDEX ix_tariffs_service ON tariffs (service, effective_from);
 
 CREATE INDEX ix_transactions_payment ON transactions (gateway_serial) WHERE gateway_serial IS NOT NULL;
+
+CREATE INDEX ix_authorizations_unused ON authorizations (institution_code, service, biller_account, amount_fen, valid_on) WHERE used_by IS NULL AND revoked_by IS NULL;
 
 CREATE INDEX ix_certificates_live ON certificates (not_after) WHERE state IN ('ACTIVE', 'BOUND', 'FROZEN', 'ISSUED');
 
@@ -903,6 +1029,10 @@ CREATE UNIQUE INDEX uq_orders_partner_serial ON orders (biller, partner_serial);
 
 CREATE UNIQUE INDEX uq_postings_chain ON postings (owner, seq) WHERE seq IS NOT NULL;
 
+CREATE INDEX ix_replay_steps_due ON replay_steps (plan_sha256, number) WHERE outcome IS NULL;
+
+CREATE UNIQUE INDEX uq_replay_steps_letter ON replay_steps (letter_id, plan_sha256);
+
 CREATE UNIQUE INDEX uq_vouchers_transaction ON vouchers (txn_id);
 
 CREATE UNIQUE INDEX uq_attempts_order ON attempts (order_serial, attempt);
@@ -918,7 +1048,7 @@ END $$;
 
 CREATE FUNCTION payments_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF EXISTS (SELECT 1 FROM archive_payments a WHERE a.gateway_serial = OLD.gateway_serial AND a.kind IS NOT DISTINCT FROM OLD.kind AND a.state IS NOT DISTINCT FROM OLD.state AND a.version IS NOT DISTINCT FROM OLD.version AND a.institution_code IS NOT DISTINCT FROM OLD.institution_code AND a.terminal_id IS NOT DISTINCT FROM OLD.terminal_id AND a.operator_id IS NOT DISTINCT FROM OLD.operator_id AND a.terminal_trace IS NOT DISTINCT FROM OLD.terminal_trace AND a.idempotency_key IS NOT DISTINCT FROM OLD.idempotency_key AND a.service IS NOT DISTINCT FROM OLD.service AND a.biller IS NOT DISTINCT FROM OLD.biller AND a.biller_account IS NOT DISTINCT FROM OLD.biller_account AND a.amount_fen IS NOT DISTINCT FROM OLD.amount_fen AND a.fee_fen IS NOT DISTINCT FROM OLD.fee_fen AND a.paid_fen IS NOT DISTINCT FROM OLD.paid_fen AND a.account_date IS NOT DISTINCT FROM OLD.account_date AND a.settle_date IS NOT DISTINCT FROM OLD.settle_date AND a.biller_date IS NOT DISTINCT FROM OLD.biller_date AND a.accepted_at IS NOT DISTINCT FROM OLD.accepted_at AND a.send_before IS NOT DISTINCT FROM OLD.send_before AND a.final_at IS NOT DISTINCT FROM OLD.final_at AND a.biller_serial IS NOT DISTINCT FROM OLD.biller_serial AND a.reason IS NOT DISTINCT FROM OLD.reason AND a.resp_code IS NOT DISTINCT FROM OLD.resp_code AND a.in_doubt_since IS NOT DISTINCT FROM OLD.in_doubt_since AND a.tariff_version IS NOT DISTINCT FROM OLD.tariff_version AND a.commission_version IS NOT DISTINCT FROM OLD.commission_version AND a.confirmed_repeat IS NOT DISTINCT FROM OLD.confirmed_repeat AND a.confirmed_beside IS NOT DISTINCT FROM OLD.confirmed_beside AND a.query_token IS NOT DISTINCT FROM OLD.query_token AND a.params IS NOT DISTINCT FROM OLD.params AND a.cash_received_fen IS NOT DISTINCT FROM OLD.cash_received_fen AND a.cancels IS NOT DISTINCT FROM OLD.cancels AND a.write_data IS NOT DISTINCT FROM OLD.write_data AND a.purchase_count IS NOT DISTINCT FROM OLD.purchase_count AND a.trace_id IS NOT DISTINCT FROM OLD.trace_id) THEN
+  IF EXISTS (SELECT 1 FROM archive_payments a WHERE a.gateway_serial = OLD.gateway_serial AND a.kind IS NOT DISTINCT FROM OLD.kind AND a.state IS NOT DISTINCT FROM OLD.state AND a.version IS NOT DISTINCT FROM OLD.version AND a.institution_code IS NOT DISTINCT FROM OLD.institution_code AND a.terminal_id IS NOT DISTINCT FROM OLD.terminal_id AND a.operator_id IS NOT DISTINCT FROM OLD.operator_id AND a.terminal_trace IS NOT DISTINCT FROM OLD.terminal_trace AND a.idempotency_key IS NOT DISTINCT FROM OLD.idempotency_key AND a.service IS NOT DISTINCT FROM OLD.service AND a.biller IS NOT DISTINCT FROM OLD.biller AND a.biller_account IS NOT DISTINCT FROM OLD.biller_account AND a.amount_fen IS NOT DISTINCT FROM OLD.amount_fen AND a.fee_fen IS NOT DISTINCT FROM OLD.fee_fen AND a.paid_fen IS NOT DISTINCT FROM OLD.paid_fen AND a.account_date IS NOT DISTINCT FROM OLD.account_date AND a.settle_date IS NOT DISTINCT FROM OLD.settle_date AND a.biller_date IS NOT DISTINCT FROM OLD.biller_date AND a.accepted_at IS NOT DISTINCT FROM OLD.accepted_at AND a.send_before IS NOT DISTINCT FROM OLD.send_before AND a.final_at IS NOT DISTINCT FROM OLD.final_at AND a.biller_serial IS NOT DISTINCT FROM OLD.biller_serial AND a.reason IS NOT DISTINCT FROM OLD.reason AND a.resp_code IS NOT DISTINCT FROM OLD.resp_code AND a.in_doubt_since IS NOT DISTINCT FROM OLD.in_doubt_since AND a.tariff_version IS NOT DISTINCT FROM OLD.tariff_version AND a.commission_version IS NOT DISTINCT FROM OLD.commission_version AND a.confirmed_repeat IS NOT DISTINCT FROM OLD.confirmed_repeat AND a.confirmed_beside IS NOT DISTINCT FROM OLD.confirmed_beside AND a.query_token IS NOT DISTINCT FROM OLD.query_token AND a.params IS NOT DISTINCT FROM OLD.params AND a.cash_received_fen IS NOT DISTINCT FROM OLD.cash_received_fen AND a.cancels IS NOT DISTINCT FROM OLD.cancels AND a.write_data IS NOT DISTINCT FROM OLD.write_data AND a.purchase_count IS NOT DISTINCT FROM OLD.purchase_count AND a.ruling IS NOT DISTINCT FROM OLD.ruling AND a.trace_id IS NOT DISTINCT FROM OLD.trace_id) THEN
     RETURN OLD;
   END IF;
   RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
@@ -930,7 +1060,7 @@ CREATE TRIGGER payments_no_truncate BEFORE TRUNCATE ON payments FOR EACH STATEME
 
 CREATE FUNCTION orders_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF EXISTS (SELECT 1 FROM archive_orders a WHERE a.order_serial = OLD.order_serial AND a.gateway_serial IS NOT DISTINCT FROM OLD.gateway_serial AND a.kind IS NOT DISTINCT FROM OLD.kind AND a.state IS NOT DISTINCT FROM OLD.state AND a.version IS NOT DISTINCT FROM OLD.version AND a.biller IS NOT DISTINCT FROM OLD.biller AND a.biller_account IS NOT DISTINCT FROM OLD.biller_account AND a.partner_serial IS NOT DISTINCT FROM OLD.partner_serial AND a.original_serial IS NOT DISTINCT FROM OLD.original_serial AND a.from_state IS NOT DISTINCT FROM OLD.from_state AND a.in_flight IS NOT DISTINCT FROM OLD.in_flight AND a.attempts IS NOT DISTINCT FROM OLD.attempts AND a.created_at IS NOT DISTINCT FROM OLD.created_at AND a.send_before IS NOT DISTINCT FROM OLD.send_before AND a.send_by IS NOT DISTINCT FROM OLD.send_by AND a.call_deadline IS NOT DISTINCT FROM OLD.call_deadline AND a.next_try_at IS NOT DISTINCT FROM OLD.next_try_at AND a.ask_at IS NOT DISTINCT FROM OLD.ask_at AND a.result_due_at IS NOT DISTINCT FROM OLD.result_due_at AND a.rung IS NOT DISTINCT FROM OLD.rung AND a.asks IS NOT DISTINCT FROM OLD.asks AND a.hold IS NOT DISTINCT FROM OLD.hold AND a.biller_serial IS NOT DISTINCT FROM OLD.biller_serial AND a.reason IS NOT DISTINCT FROM OLD.reason AND a.resp_code IS NOT DISTINCT FROM OLD.resp_code AND a.voided_by IS NOT DISTINCT FROM OLD.voided_by AND a.note IS NOT DISTINCT FROM OLD.note AND a.ended_at IS NOT DISTINCT FROM OLD.ended_at) THEN
+  IF EXISTS (SELECT 1 FROM archive_orders a WHERE a.order_serial = OLD.order_serial AND a.gateway_serial IS NOT DISTINCT FROM OLD.gateway_serial AND a.kind IS NOT DISTINCT FROM OLD.kind AND a.state IS NOT DISTINCT FROM OLD.state AND a.version IS NOT DISTINCT FROM OLD.version AND a.biller IS NOT DISTINCT FROM OLD.biller AND a.biller_account IS NOT DISTINCT FROM OLD.biller_account AND a.partner_serial IS NOT DISTINCT FROM OLD.partner_serial AND a.original_serial IS NOT DISTINCT FROM OLD.original_serial AND a.from_state IS NOT DISTINCT FROM OLD.from_state AND a.in_flight IS NOT DISTINCT FROM OLD.in_flight AND a.attempts IS NOT DISTINCT FROM OLD.attempts AND a.created_at IS NOT DISTINCT FROM OLD.created_at AND a.send_before IS NOT DISTINCT FROM OLD.send_before AND a.send_by IS NOT DISTINCT FROM OLD.send_by AND a.call_deadline IS NOT DISTINCT FROM OLD.call_deadline AND a.next_try_at IS NOT DISTINCT FROM OLD.next_try_at AND a.ask_at IS NOT DISTINCT FROM OLD.ask_at AND a.result_due_at IS NOT DISTINCT FROM OLD.result_due_at AND a.rung IS NOT DISTINCT FROM OLD.rung AND a.asks IS NOT DISTINCT FROM OLD.asks AND a.hold IS NOT DISTINCT FROM OLD.hold AND a.biller_serial IS NOT DISTINCT FROM OLD.biller_serial AND a.reason IS NOT DISTINCT FROM OLD.reason AND a.resp_code IS NOT DISTINCT FROM OLD.resp_code AND a.voided_by IS NOT DISTINCT FROM OLD.voided_by AND a.note IS NOT DISTINCT FROM OLD.note AND a.ended_at IS NOT DISTINCT FROM OLD.ended_at AND a.ruling IS NOT DISTINCT FROM OLD.ruling) THEN
     RETURN OLD;
   END IF;
   RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
@@ -1073,6 +1203,44 @@ CREATE TRIGGER partner_certificates_no_delete BEFORE DELETE ON partner_certifica
 CREATE TRIGGER partner_certificates_no_truncate BEFORE TRUNCATE ON partner_certificates FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER partner_certificates_no_update BEFORE UPDATE OF biller, keyid, der, use, public_key_sha256, not_before, not_after, added_by, added_at ON partner_certificates FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER attachments_no_delete BEFORE DELETE ON attachments FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER attachments_no_truncate BEFORE TRUNCATE ON attachments FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER attachments_no_update BEFORE UPDATE ON attachments FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER authorizations_no_delete BEFORE DELETE ON authorizations FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER authorizations_no_truncate BEFORE TRUNCATE ON authorizations FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER authorizations_no_update BEFORE UPDATE OF authorization_id, kind, institution_code, service, biller_account, amount_fen, valid_on, issued_by, issued_at, reason, record_id ON authorizations FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER dead_letters_no_delete BEFORE DELETE ON dead_letters FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER dead_letters_no_truncate BEFORE TRUNCATE ON dead_letters FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER dead_letters_no_update BEFORE UPDATE OF letter_id, origin, topic, key, headers, body, body_sha256, reason, buried_at, kept_at, worker, message, gateway_serial, order_serial, order_kind, biller, institution_code, biller_account, amount_fen, corrects ON dead_letters FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER replay_plans_no_delete BEFORE DELETE ON replay_plans FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER replay_plans_no_truncate BEFORE TRUNCATE ON replay_plans FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER replay_plans_no_update BEFORE UPDATE OF plan_sha256, items, fen, kept_at ON replay_plans FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER replay_files_no_delete BEFORE DELETE ON replay_files FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER replay_files_no_truncate BEFORE TRUNCATE ON replay_files FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER replay_files_no_update BEFORE UPDATE ON replay_files FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER replay_steps_no_delete BEFORE DELETE ON replay_steps FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER replay_steps_no_truncate BEFORE TRUNCATE ON replay_steps FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER replay_steps_no_update BEFORE UPDATE OF plan_sha256, number, letter_id, biller, verdict_planned ON replay_steps FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER replay_steps_set_once BEFORE UPDATE OF verdict_now, outcome, run_record, at ON replay_steps FOR EACH ROW WHEN (OLD.verdict_now IS NOT NULL OR OLD.outcome IS NOT NULL OR OLD.run_record IS NOT NULL OR OLD.at IS NOT NULL) EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER archive_payments_no_change BEFORE UPDATE OR DELETE ON archive_payments FOR EACH ROW EXECUTE FUNCTION refuse_change();
 

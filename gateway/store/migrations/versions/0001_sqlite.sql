@@ -115,6 +115,7 @@ CREATE TABLE archive_orders (
   voided_by TEXT,
   note TEXT,
   ended_at INTEGER,
+  ruling TEXT,
   CONSTRAINT pk_archive_orders PRIMARY KEY (order_serial),
   CONSTRAINT ck_archive_orders_in_flight_flag CHECK (in_flight BETWEEN 0 AND 1),
   CONSTRAINT ck_archive_orders_hold_flag CHECK (hold BETWEEN 0 AND 1),
@@ -171,6 +172,7 @@ CREATE TABLE archive_payments (
   cancels TEXT,
   write_data TEXT,
   purchase_count INTEGER,
+  ruling TEXT,
   trace_id TEXT NOT NULL,
   CONSTRAINT pk_archive_payments PRIMARY KEY (gateway_serial),
   CONSTRAINT ck_archive_payments_confirmed_repeat_flag CHECK (confirmed_repeat BETWEEN 0 AND 1),
@@ -242,6 +244,35 @@ CREATE TABLE archive_transactions (
 )
  STRICT;
 
+CREATE TABLE attachments (
+  sha256 TEXT NOT NULL,
+  name TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  kept_at INTEGER NOT NULL,
+  CONSTRAINT pk_attachments PRIMARY KEY (sha256),
+  CONSTRAINT ck_attachments_size CHECK (size BETWEEN 1 AND 5242880)
+)
+ STRICT;
+
+CREATE TABLE biller_controls (
+  biller TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  shop_text TEXT,
+  reopens_at INTEGER,
+  concurrency INTEGER,
+  rate_per_s INTEGER,
+  changed_by TEXT NOT NULL,
+  changed_at INTEGER NOT NULL,
+  record_id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  CONSTRAINT pk_biller_controls PRIMARY KEY (biller),
+  CONSTRAINT ck_biller_controls_state CHECK (state = 'OPEN' OR state = 'PAUSED' OR state = 'DRAINING'),
+  CONSTRAINT ck_biller_controls_limits CHECK ((concurrency IS NULL OR concurrency > 0) AND (rate_per_s IS NULL OR rate_per_s > 0))
+)
+ STRICT;
+
 CREATE TABLE breaks (
   break_id TEXT NOT NULL,
   code TEXT NOT NULL,
@@ -254,6 +285,7 @@ CREATE TABLE breaks (
   opened_at INTEGER NOT NULL,
   closed_at INTEGER,
   resolution TEXT,
+  ruling TEXT,
   CONSTRAINT pk_breaks PRIMARY KEY (break_id)
 )
  STRICT;
@@ -321,6 +353,38 @@ CREATE TABLE days (
   closed_at INTEGER,
   CONSTRAINT pk_days PRIMARY KEY (account_date),
   CONSTRAINT ck_days_state CHECK (state = 'OPEN' OR state = 'CLOSED')
+)
+ STRICT;
+
+CREATE TABLE dead_letters (
+  letter_id TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  "key" TEXT NOT NULL,
+  headers TEXT NOT NULL,
+  body BLOB NOT NULL,
+  body_sha256 TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  buried_at INTEGER NOT NULL,
+  kept_at INTEGER NOT NULL,
+  worker TEXT NOT NULL,
+  message TEXT,
+  gateway_serial TEXT,
+  order_serial TEXT,
+  order_kind TEXT,
+  biller TEXT,
+  institution_code TEXT,
+  biller_account TEXT,
+  amount_fen INTEGER,
+  state TEXT NOT NULL,
+  corrects TEXT,
+  runs INTEGER NOT NULL,
+  record_id TEXT,
+  CONSTRAINT pk_dead_letters PRIMARY KEY (letter_id),
+  CONSTRAINT ck_dead_letters_reason CHECK (reason = 'malformed' OR reason = 'oversized' OR reason = 'unknown-version' OR reason = 'unknown-order' OR reason = 'wrong-biller' OR reason = 'replayed'),
+  CONSTRAINT ck_dead_letters_state CHECK (state = 'OPEN' OR state = 'QUARANTINED' OR state = 'CLOSED'),
+  CONSTRAINT ck_dead_letters_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_dead_letters_runs CHECK (runs >= 0)
 )
  STRICT;
 
@@ -439,6 +503,7 @@ CREATE TABLE payments (
   cancels TEXT,
   write_data TEXT,
   purchase_count INTEGER,
+  ruling TEXT,
   trace_id TEXT NOT NULL,
   CONSTRAINT pk_payments PRIMARY KEY (gateway_serial),
   CONSTRAINT ck_payments_confirmed_repeat_flag CHECK (confirmed_repeat BETWEEN 0 AND 1),
@@ -466,6 +531,25 @@ CREATE TABLE records (
   chain BLOB,
   CONSTRAINT pk_records PRIMARY KEY (record_id),
   CONSTRAINT ck_records_sealed CHECK ((day IS NULL) = (position IS NULL) AND (day IS NULL) = (chain IS NULL))
+)
+ STRICT;
+
+CREATE TABLE replay_plans (
+  plan_sha256 TEXT NOT NULL,
+  items INTEGER NOT NULL,
+  fen INTEGER NOT NULL,
+  kept_at INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  spread INTEGER NOT NULL,
+  done INTEGER NOT NULL,
+  approval TEXT,
+  run_record TEXT,
+  CONSTRAINT pk_replay_plans PRIMARY KEY (plan_sha256),
+  CONSTRAINT ck_replay_plans_state CHECK (state = 'KEPT' OR state = 'APPROVED' OR state = 'RUNNING' OR state = 'DONE'),
+  CONSTRAINT ck_replay_plans_steps CHECK (items >= 1 AND spread BETWEEN 0 AND items AND done BETWEEN 0 AND spread),
+  CONSTRAINT ck_replay_plans_approved CHECK ((state = 'KEPT') = (approval IS NULL)),
+  CONSTRAINT ck_replay_plans_run CHECK ((state = 'RUNNING' OR state = 'DONE') = (run_record IS NOT NULL)),
+  CONSTRAINT ck_replay_plans_ended CHECK (state <> 'DONE' OR done = items)
 )
  STRICT;
 
@@ -596,9 +680,17 @@ CREATE TABLE authorizations (
   amount_fen INTEGER NOT NULL,
   valid_on TEXT NOT NULL,
   issued_by TEXT NOT NULL,
+  issued_at INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  record_id TEXT NOT NULL,
   used_by TEXT,
+  revoked_by TEXT,
+  revoked_at INTEGER,
   CONSTRAINT pk_authorizations PRIMARY KEY (authorization_id),
+  CONSTRAINT ck_authorizations_kind CHECK (kind = 'cancel' OR kind = 'over-limit'),
   CONSTRAINT ck_authorizations_amount CHECK (amount_fen BETWEEN 0 AND 10000000000000),
+  CONSTRAINT ck_authorizations_once CHECK (used_by IS NULL OR revoked_by IS NULL),
+  CONSTRAINT ck_authorizations_revoked CHECK ((revoked_by IS NULL) = (revoked_at IS NULL)),
   CONSTRAINT fk_authorizations_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
 )
  STRICT;
@@ -690,6 +782,7 @@ CREATE TABLE orders (
   voided_by TEXT,
   note TEXT,
   ended_at INTEGER,
+  ruling TEXT,
   CONSTRAINT pk_orders PRIMARY KEY (order_serial),
   CONSTRAINT ck_orders_in_flight_flag CHECK (in_flight BETWEEN 0 AND 1),
   CONSTRAINT ck_orders_hold_flag CHECK (hold BETWEEN 0 AND 1),
@@ -735,6 +828,34 @@ CREATE TABLE query_tokens (
   CONSTRAINT pk_query_tokens PRIMARY KEY (query_token),
   CONSTRAINT ck_query_tokens_state CHECK (state = 'ASKED' OR state = 'ANSWERED' OR state = 'REFUSED'),
   CONSTRAINT fk_query_tokens_institution_code FOREIGN KEY(institution_code) REFERENCES stations (institution_code)
+)
+ STRICT;
+
+CREATE TABLE replay_files (
+  plan_sha256 TEXT NOT NULL,
+  body BLOB NOT NULL,
+  CONSTRAINT pk_replay_files PRIMARY KEY (plan_sha256),
+  CONSTRAINT fk_replay_files_plan_sha256 FOREIGN KEY(plan_sha256) REFERENCES replay_plans (plan_sha256)
+)
+ STRICT;
+
+CREATE TABLE replay_steps (
+  plan_sha256 TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  letter_id TEXT NOT NULL,
+  biller TEXT,
+  verdict_planned TEXT NOT NULL,
+  verdict_now TEXT,
+  outcome TEXT,
+  run_record TEXT,
+  at INTEGER,
+  CONSTRAINT pk_replay_steps PRIMARY KEY (plan_sha256, number),
+  CONSTRAINT ck_replay_steps_number CHECK (number >= 1),
+  CONSTRAINT ck_replay_steps_outcome CHECK (outcome = 'sent-again' OR outcome = 'asked' OR outcome = 'call-running' OR outcome = 'nothing' OR outcome = 'skipped'),
+  CONSTRAINT ck_replay_steps_done CHECK ((outcome IS NULL) = (at IS NULL) AND (outcome IS NULL) = (run_record IS NULL) AND (outcome IS NULL) = (verdict_now IS NULL)),
+  CONSTRAINT ck_replay_steps_as_planned CHECK (outcome IS NULL OR outcome = 'skipped' OR verdict_now = verdict_planned),
+  CONSTRAINT fk_replay_steps_plan_sha256 FOREIGN KEY(plan_sha256) REFERENCES replay_plans (plan_sha256),
+  CONSTRAINT fk_replay_steps_letter_id FOREIGN KEY(letter_id) REFERENCES dead_letters (letter_id)
 )
  STRICT;
 
@@ -858,6 +979,8 @@ CREATE TABLE trainings (
 )
  STRICT;
 
+CREATE INDEX ix_alarms_unseen ON alarms (kind, raised_at) WHERE seen_at IS NULL;
+
 CREATE INDEX ix_approvals_open ON approvals (prepared_at) WHERE state = 'OPEN';
 
 CREATE UNIQUE INDEX uq_archive_attempts_order ON archive_attempts (order_serial, attempt);
@@ -882,6 +1005,10 @@ CREATE UNIQUE INDEX uq_certificate_requests_public_key ON certificate_requests (
 
 CREATE INDEX ix_commission_plans_service ON commission_plans (service, effective_from);
 
+CREATE INDEX ix_dead_letters_payment ON dead_letters (gateway_serial) WHERE gateway_serial IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_dead_letters_origin ON dead_letters (origin);
+
 CREATE INDEX ix_outbox_unpublished ON outbox (message_id) WHERE published_at IS NULL;
 
 CREATE UNIQUE INDEX uq_partner_certificates_public_key ON partner_certificates (public_key_sha256);
@@ -891,6 +1018,8 @@ CREATE INDEX ix_payments_cancels ON payments (cancels) WHERE cancels IS NOT NULL
 CREATE INDEX ix_payments_cards ON payments (biller, biller_account) WHERE (state = 'PAID_WAIT_WRITE' OR state = 'WRITE_FAILED');
 
 CREATE INDEX ix_payments_open ON payments (biller, biller_account, amount_fen) WHERE (state = 'CANCELLING' OR state = 'PAID_WAIT_WRITE' OR state = 'RESERVED' OR state = 'REVERSING' OR state = 'SENT' OR state = 'UNKNOWN' OR state = 'WRITE_FAILED') AND kind <> 'REFUND';
+
+CREATE INDEX ix_payments_paid ON payments (biller, biller_account, amount_fen, account_date) WHERE (state = 'PAID_WAIT_WRITE' OR state = 'SUCCESS' OR state = 'WRITE_FAILED' OR state = 'WRITTEN') AND kind <> 'REFUND';
 
 CREATE INDEX ix_payments_station ON payments (institution_code, gateway_serial);
 
@@ -909,6 +1038,8 @@ CREATE INDEX ix_seals_unsigned ON seals (day) WHERE signature IS NULL;
 CREATE INDEX ix_tariffs_service ON tariffs (service, effective_from);
 
 CREATE INDEX ix_transactions_payment ON transactions (gateway_serial) WHERE gateway_serial IS NOT NULL;
+
+CREATE INDEX ix_authorizations_unused ON authorizations (institution_code, service, biller_account, amount_fen, valid_on) WHERE used_by IS NULL AND revoked_by IS NULL;
 
 CREATE INDEX ix_certificates_live ON certificates (not_after) WHERE (state = 'ACTIVE' OR state = 'BOUND' OR state = 'FROZEN' OR state = 'ISSUED');
 
@@ -942,6 +1073,10 @@ CREATE UNIQUE INDEX uq_orders_partner_serial ON orders (biller, partner_serial);
 
 CREATE UNIQUE INDEX uq_postings_chain ON postings (owner, seq) WHERE seq IS NOT NULL;
 
+CREATE INDEX ix_replay_steps_due ON replay_steps (plan_sha256, number) WHERE outcome IS NULL;
+
+CREATE UNIQUE INDEX uq_replay_steps_letter ON replay_steps (letter_id, plan_sha256);
+
 CREATE UNIQUE INDEX uq_vouchers_transaction ON vouchers (txn_id);
 
 CREATE UNIQUE INDEX uq_attempts_order ON attempts (order_serial, attempt);
@@ -950,9 +1085,9 @@ CREATE INDEX ix_bindings_station ON bindings (institution_code) WHERE unbound_at
 
 CREATE UNIQUE INDEX uq_bindings_keyid ON bindings (keyid) WHERE unbound_at IS NULL;
 
-CREATE TRIGGER payments_no_delete BEFORE DELETE ON payments WHEN NOT EXISTS (SELECT 1 FROM archive_payments a WHERE a.gateway_serial = OLD.gateway_serial AND a.kind IS OLD.kind AND a.state IS OLD.state AND a.version IS OLD.version AND a.institution_code IS OLD.institution_code AND a.terminal_id IS OLD.terminal_id AND a.operator_id IS OLD.operator_id AND a.terminal_trace IS OLD.terminal_trace AND a.idempotency_key IS OLD.idempotency_key AND a.service IS OLD.service AND a.biller IS OLD.biller AND a.biller_account IS OLD.biller_account AND a.amount_fen IS OLD.amount_fen AND a.fee_fen IS OLD.fee_fen AND a.paid_fen IS OLD.paid_fen AND a.account_date IS OLD.account_date AND a.settle_date IS OLD.settle_date AND a.biller_date IS OLD.biller_date AND a.accepted_at IS OLD.accepted_at AND a.send_before IS OLD.send_before AND a.final_at IS OLD.final_at AND a.biller_serial IS OLD.biller_serial AND a.reason IS OLD.reason AND a.resp_code IS OLD.resp_code AND a.in_doubt_since IS OLD.in_doubt_since AND a.tariff_version IS OLD.tariff_version AND a.commission_version IS OLD.commission_version AND a.confirmed_repeat IS OLD.confirmed_repeat AND a.confirmed_beside IS OLD.confirmed_beside AND a.query_token IS OLD.query_token AND a.params IS OLD.params AND a.cash_received_fen IS OLD.cash_received_fen AND a.cancels IS OLD.cancels AND a.write_data IS OLD.write_data AND a.purchase_count IS OLD.purchase_count AND a.trace_id IS OLD.trace_id) BEGIN SELECT RAISE(ABORT, 'payments is append-only'); END;
+CREATE TRIGGER payments_no_delete BEFORE DELETE ON payments WHEN NOT EXISTS (SELECT 1 FROM archive_payments a WHERE a.gateway_serial = OLD.gateway_serial AND a.kind IS OLD.kind AND a.state IS OLD.state AND a.version IS OLD.version AND a.institution_code IS OLD.institution_code AND a.terminal_id IS OLD.terminal_id AND a.operator_id IS OLD.operator_id AND a.terminal_trace IS OLD.terminal_trace AND a.idempotency_key IS OLD.idempotency_key AND a.service IS OLD.service AND a.biller IS OLD.biller AND a.biller_account IS OLD.biller_account AND a.amount_fen IS OLD.amount_fen AND a.fee_fen IS OLD.fee_fen AND a.paid_fen IS OLD.paid_fen AND a.account_date IS OLD.account_date AND a.settle_date IS OLD.settle_date AND a.biller_date IS OLD.biller_date AND a.accepted_at IS OLD.accepted_at AND a.send_before IS OLD.send_before AND a.final_at IS OLD.final_at AND a.biller_serial IS OLD.biller_serial AND a.reason IS OLD.reason AND a.resp_code IS OLD.resp_code AND a.in_doubt_since IS OLD.in_doubt_since AND a.tariff_version IS OLD.tariff_version AND a.commission_version IS OLD.commission_version AND a.confirmed_repeat IS OLD.confirmed_repeat AND a.confirmed_beside IS OLD.confirmed_beside AND a.query_token IS OLD.query_token AND a.params IS OLD.params AND a.cash_received_fen IS OLD.cash_received_fen AND a.cancels IS OLD.cancels AND a.write_data IS OLD.write_data AND a.purchase_count IS OLD.purchase_count AND a.ruling IS OLD.ruling AND a.trace_id IS OLD.trace_id) BEGIN SELECT RAISE(ABORT, 'payments is append-only'); END;
 
-CREATE TRIGGER orders_no_delete BEFORE DELETE ON orders WHEN NOT EXISTS (SELECT 1 FROM archive_orders a WHERE a.order_serial = OLD.order_serial AND a.gateway_serial IS OLD.gateway_serial AND a.kind IS OLD.kind AND a.state IS OLD.state AND a.version IS OLD.version AND a.biller IS OLD.biller AND a.biller_account IS OLD.biller_account AND a.partner_serial IS OLD.partner_serial AND a.original_serial IS OLD.original_serial AND a.from_state IS OLD.from_state AND a.in_flight IS OLD.in_flight AND a.attempts IS OLD.attempts AND a.created_at IS OLD.created_at AND a.send_before IS OLD.send_before AND a.send_by IS OLD.send_by AND a.call_deadline IS OLD.call_deadline AND a.next_try_at IS OLD.next_try_at AND a.ask_at IS OLD.ask_at AND a.result_due_at IS OLD.result_due_at AND a.rung IS OLD.rung AND a.asks IS OLD.asks AND a.hold IS OLD.hold AND a.biller_serial IS OLD.biller_serial AND a.reason IS OLD.reason AND a.resp_code IS OLD.resp_code AND a.voided_by IS OLD.voided_by AND a.note IS OLD.note AND a.ended_at IS OLD.ended_at) BEGIN SELECT RAISE(ABORT, 'orders is append-only'); END;
+CREATE TRIGGER orders_no_delete BEFORE DELETE ON orders WHEN NOT EXISTS (SELECT 1 FROM archive_orders a WHERE a.order_serial = OLD.order_serial AND a.gateway_serial IS OLD.gateway_serial AND a.kind IS OLD.kind AND a.state IS OLD.state AND a.version IS OLD.version AND a.biller IS OLD.biller AND a.biller_account IS OLD.biller_account AND a.partner_serial IS OLD.partner_serial AND a.original_serial IS OLD.original_serial AND a.from_state IS OLD.from_state AND a.in_flight IS OLD.in_flight AND a.attempts IS OLD.attempts AND a.created_at IS OLD.created_at AND a.send_before IS OLD.send_before AND a.send_by IS OLD.send_by AND a.call_deadline IS OLD.call_deadline AND a.next_try_at IS OLD.next_try_at AND a.ask_at IS OLD.ask_at AND a.result_due_at IS OLD.result_due_at AND a.rung IS OLD.rung AND a.asks IS OLD.asks AND a.hold IS OLD.hold AND a.biller_serial IS OLD.biller_serial AND a.reason IS OLD.reason AND a.resp_code IS OLD.resp_code AND a.voided_by IS OLD.voided_by AND a.note IS OLD.note AND a.ended_at IS OLD.ended_at AND a.ruling IS OLD.ruling) BEGIN SELECT RAISE(ABORT, 'orders is append-only'); END;
 
 CREATE TRIGGER attempts_no_delete BEFORE DELETE ON attempts WHEN NOT EXISTS (SELECT 1 FROM archive_attempts a WHERE a.attempt_id = OLD.attempt_id AND a.order_serial IS OLD.order_serial AND a.attempt IS OLD.attempt AND a.worker IS OLD.worker AND a.claimed_at IS OLD.claimed_at AND a.send_by IS OLD.send_by AND a.call_deadline IS OLD.call_deadline AND a.ended_at IS OLD.ended_at AND a.outcome IS OLD.outcome AND a.resp_code IS OLD.resp_code AND a.cause IS OLD.cause) BEGIN SELECT RAISE(ABORT, 'attempts is append-only'); END;
 
@@ -1015,6 +1150,32 @@ CREATE TRIGGER revocation_lists_no_update BEFORE UPDATE ON revocation_lists BEGI
 CREATE TRIGGER partner_certificates_no_delete BEFORE DELETE ON partner_certificates BEGIN SELECT RAISE(ABORT, 'partner_certificates is append-only'); END;
 
 CREATE TRIGGER partner_certificates_no_update BEFORE UPDATE OF biller, keyid, der, use, public_key_sha256, not_before, not_after, added_by, added_at ON partner_certificates BEGIN SELECT RAISE(ABORT, 'partner_certificates is append-only'); END;
+
+CREATE TRIGGER attachments_no_delete BEFORE DELETE ON attachments BEGIN SELECT RAISE(ABORT, 'attachments is append-only'); END;
+
+CREATE TRIGGER attachments_no_update BEFORE UPDATE ON attachments BEGIN SELECT RAISE(ABORT, 'attachments is append-only'); END;
+
+CREATE TRIGGER authorizations_no_delete BEFORE DELETE ON authorizations BEGIN SELECT RAISE(ABORT, 'authorizations is append-only'); END;
+
+CREATE TRIGGER authorizations_no_update BEFORE UPDATE OF authorization_id, kind, institution_code, service, biller_account, amount_fen, valid_on, issued_by, issued_at, reason, record_id ON authorizations BEGIN SELECT RAISE(ABORT, 'authorizations is append-only'); END;
+
+CREATE TRIGGER dead_letters_no_delete BEFORE DELETE ON dead_letters BEGIN SELECT RAISE(ABORT, 'dead_letters is append-only'); END;
+
+CREATE TRIGGER dead_letters_no_update BEFORE UPDATE OF letter_id, origin, topic, key, headers, body, body_sha256, reason, buried_at, kept_at, worker, message, gateway_serial, order_serial, order_kind, biller, institution_code, biller_account, amount_fen, corrects ON dead_letters BEGIN SELECT RAISE(ABORT, 'dead_letters is append-only'); END;
+
+CREATE TRIGGER replay_plans_no_delete BEFORE DELETE ON replay_plans BEGIN SELECT RAISE(ABORT, 'replay_plans is append-only'); END;
+
+CREATE TRIGGER replay_plans_no_update BEFORE UPDATE OF plan_sha256, items, fen, kept_at ON replay_plans BEGIN SELECT RAISE(ABORT, 'replay_plans is append-only'); END;
+
+CREATE TRIGGER replay_files_no_delete BEFORE DELETE ON replay_files BEGIN SELECT RAISE(ABORT, 'replay_files is append-only'); END;
+
+CREATE TRIGGER replay_files_no_update BEFORE UPDATE ON replay_files BEGIN SELECT RAISE(ABORT, 'replay_files is append-only'); END;
+
+CREATE TRIGGER replay_steps_no_delete BEFORE DELETE ON replay_steps BEGIN SELECT RAISE(ABORT, 'replay_steps is append-only'); END;
+
+CREATE TRIGGER replay_steps_no_update BEFORE UPDATE OF plan_sha256, number, letter_id, biller, verdict_planned ON replay_steps BEGIN SELECT RAISE(ABORT, 'replay_steps is append-only'); END;
+
+CREATE TRIGGER replay_steps_set_once BEFORE UPDATE OF verdict_now, outcome, run_record, at ON replay_steps WHEN OLD.verdict_now IS NOT NULL OR OLD.outcome IS NOT NULL OR OLD.run_record IS NOT NULL OR OLD.at IS NOT NULL BEGIN SELECT RAISE(ABORT, 'replay_steps is append-only'); END;
 
 CREATE TRIGGER archive_payments_no_delete BEFORE DELETE ON archive_payments BEGIN SELECT RAISE(ABORT, 'archive_payments never changes'); END;
 

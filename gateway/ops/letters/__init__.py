@@ -1,0 +1,1 @@
+"""Dead letters and their replay, as operations staff see and do it."""

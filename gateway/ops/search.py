@@ -1,0 +1,55 @@
+"""`bianmin ops search TEXT`: payments by whatever somebody has in his hands."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from gateway.ops.look_at import look_at
+from gateway.ops.shared import Shared, config_option, echo_json, in_loop, json_option, pass_shared
+from gateway.ops.tables import show_table, tail
+
+_MAX = 128
+
+
+@click.command("search")
+@click.argument("text")
+@click.option("--days", default=92, show_default=True, type=click.IntRange(1, 7320), help="How far back.")
+@config_option
+@json_option
+@pass_shared
+@in_loop
+async def command(shared: Shared, text: str, days: int, config_file: Path, as_json: bool) -> None:
+    """Find payments by gateway, order, partner's or biller's serial, account, station code, terminal trace, trace id
+    or idempotency key; archived ones too, newest first, at most 50."""
+    from contracts.money import Fen
+    from gateway.ops import looking
+    from gateway.ops.told import plain
+
+    wanted = text.strip()
+    if not (0 < len(wanted) <= _MAX and wanted.isprintable()):
+        raise click.UsageError(f"a text of 1 to {_MAX} printable characters")
+    since = (shared.clock.now() - timedelta(days=days)).strftime("%Y%m%d")
+    found = await look_at(shared, config_file, lambda snapshot, _env, _now: looking.search(snapshot, wanted, since))
+    if as_json:
+        echo_json(plain(found))
+        return
+    show_table(
+        ("payment", "state", "station", "biller", "account", "yuan", "day", "found in"),
+        [
+            (
+                one.gateway_serial,
+                one.state,
+                one.institution_code,
+                one.biller,
+                tail(one.biller_account),
+                Fen(one.amount_fen).to_yuan(),
+                one.account_date,
+                ", ".join(one.matched) + (", archived" if one.archived else ""),
+            )
+            for one in found
+        ],
+        none=f"nothing was found within {days} days",
+    )
+    if len(found) == looking.SEARCH_MAX:
+        click.echo(f"\nThe newest {len(found)} only; there may be more.")
