@@ -1,7 +1,11 @@
 """The two people whom `bianmin init` makes, for tests that type commands: what takes both is done by both."""
 
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+
+from gateway.cli import run
 
 
 def who(site: Path, number: int) -> list[str]:
@@ -17,6 +21,13 @@ def who(site: Path, number: int) -> list[str]:
         "--reason",
         "按规定办理",
     ]
+
+
+def say_here(words: Sequence[str]) -> str:
+    """A command line in this process that must end well, and its stdout."""
+    with redirect_stdout(StringIO()) as said:
+        assert run(words) == 0, (words, said.getvalue())
+    return said.getvalue()
 
 
 def both(site: Path, say: Callable[[Sequence[str]], str], *words: str) -> str:

@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from certs.authority.issuing import Authority, make_issuing
 from certs.authority.lists import make_crl
@@ -44,8 +43,8 @@ class SignedHouse:
 
     def __init__(self, folder: Path, noon: int = NOON) -> None:
         self.folder = folder
-        with mock.patch("tests.stand.house.NOON", noon):
-            self.house = House(folder, stations=2, durable=False, prices={"effective_from": "2000-01-01"})
+        prices = {"effective_from": "2000-01-01"}
+        self.house = House(folder, stations=2, durable=False, prices=prices, now=noon)
         self.bureau = Bureau(lambda: self.house.now)
         self.house.trust(self.bureau)
         self.issuings: list[Authority] = [self.bureau.issuing]

@@ -10,9 +10,8 @@ import signal
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +25,7 @@ from tests.integration.bus.parts import set_bus
 from tests.integration.faults.nursery import Birth, Nursery
 from tests.integration.faults.traffic import Traffic
 from tests.integration.http.shops import Shop
-from tests.stand.clerks import both
+from tests.stand.clerks import both, say_here
 from tests.stand.gateway import STATION, Known, Stand
 from tests.stand.kafka import KafkaBroker, fresh_prefix
 from tests.stand.ports import free_port
@@ -124,13 +123,7 @@ class Cluster(Stand):
 
     def add_station(self, code: str, name: str, operator: str) -> None:
         """`bianmin station add`, by the two people of this installation."""
-
-        def say(words: Sequence[str]) -> str:
-            with redirect_stdout(StringIO()) as said:
-                assert run(words) == 0, (words, said.getvalue())
-            return said.getvalue()
-
-        both(self.folder / "pilot", say, "station", "add", code, "--name", name, "--operator-name", operator)
+        both(self.folder / "pilot", say_here, "station", "add", code, "--name", name, "--operator-name", operator)
 
     def _raise_limits(self) -> None:
         text = self.config_file.read_text(encoding="utf-8")

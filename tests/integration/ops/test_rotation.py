@@ -33,6 +33,7 @@ from gateway.ops.files import check_files
 from gateway.terminal.config import load_config as load_terminal
 from gateway.terminal.terminal import Terminal
 from tests.integration.http.shops import Reply, Shop
+from tests.stand.clerks import both, say_here
 from tests.stand.gateway import STATION, Known, Stand
 
 SECOND = "33078200018"
@@ -127,24 +128,8 @@ def test_both_periods_side_by_side(site: Stand, tmp_path: Path) -> None:
     rotated(site, reply=False)
     check_files(load_config(site.config_file, site.adapters))
     site.start()
-    config = str(site.config_file)
-    assert (
-        run(
-            [
-                "station",
-                "add",
-                SECOND,
-                "--name",
-                "新站",
-                "--terminal",
-                "T1",
-                "--operator",
-                "0001",
-                *("--operator-name", "李四", "--out", str(tmp_path / "second"), "--config", config),
-            ]
-        )
-        == 0
-    )
+    second_folder = ("--out", str(tmp_path / "second"))
+    both(pilot, say_here, "station", "add", SECOND, "--name", "新站", "--operator-name", "李四", *second_folder)
     old, new = shop_of(site, STATION, own), shop_of(site, SECOND, tmp_path / "second")
     first, second = load_certificates(pilot / "keys/issuing-all.cert.pem")[::-1]
     assert issuer_of(old.signer.certificate, (first, second)) == first
