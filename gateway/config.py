@@ -3,6 +3,8 @@
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from datetime import time
 from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from contracts.biller import Adapter
+from contracts.manifest import Manifest
 from gateway.roles import ALL, Role
 from gateway.sections import Bureau, Bus, Http, KafkaBus, Keys, Log, PostgresStore, Section, SqliteStore
 
@@ -41,6 +44,7 @@ __all__ = [
 ]
 ROLES = (ALL, *Role)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_WINDOW = re.compile(r"((?:[01][0-9]|2[0-3]):[0-5][0-9])-((?:[01][0-9]|2[0-3]):[0-5][0-9])")
 
 
 class ConfigError(Exception):
@@ -60,11 +64,15 @@ class _File(Section, frozen=True, kw_only=True):
     store: SqliteStore | PostgresStore
     bus: Bus | KafkaBus = Bus()
     log: Log = Log()
+    closed: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     billers: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Config(Section, frozen=True, kw_only=True):
-    """A configuration that was read whole. file: absolute. billers: name → struct of the adapter's config_type."""
+    """A configuration that was read whole. file: absolute. billers: name → struct of the adapter's config_type.
+
+    closed: biller → its daily windows [from, to) of maintenance, where it keeps others than its document's.
+    """
 
     file: Path
     bureau: Bureau
@@ -73,6 +81,7 @@ class Config(Section, frozen=True, kw_only=True):
     store: SqliteStore | PostgresStore
     bus: Bus | KafkaBus
     log: Log
+    closed: Mapping[str, tuple[tuple[time, time], ...]]
     billers: Mapping[str, Any]
 
 
@@ -108,8 +117,14 @@ def load_config(path: Path, adapters: Mapping[str, Adapter]) -> Config:
     file = path.absolute()
     found = _convert(file, _read(file), _File, "")
     billers = {name: _read_biller(file, name, raw, adapters) for name, raw in found.billers.items()}
+    if unknown := set(found.closed) - set(billers):
+        raise ConfigError(file, f"closed.{min(unknown)}", f"one of [billers]: {', '.join(billers) or 'there is none'}")
+    closed = {
+        name: tuple(_window(file, f"closed.{name}", window) for window in windows)
+        for name, windows in found.closed.items()
+    }
     values = {key: getattr(found, key) for key in _File.__struct_fields__}
-    return Config(**(values | {"file": file, "billers": billers}))
+    return Config(**(values | {"file": file, "billers": billers, "closed": closed}))
 
 
 def check_roles(config: Config, roles: Collection[str]) -> None:
@@ -146,7 +161,7 @@ def build_env(config: Config, adapters: Mapping[str, Adapter]) -> "Env":
     from gateway.core.env import Env
     from gateway.ops.roles import load_rights
 
-    manifests = {name: adapters[name].manifest for name in config.billers}
+    manifests = {name: _with_windows(config, adapters[name].manifest) for name in config.billers}
     root, issuings = _own_ca(config)
     try:
         return Env(
@@ -162,6 +177,22 @@ def build_env(config: Config, adapters: Mapping[str, Adapter]) -> "Env":
         )
     except ValueError as clash:
         raise ConfigError(config.file, "billers", f"each service at one biller: {clash}") from clash
+
+
+def _with_windows(config: Config, manifest: Manifest) -> Manifest:
+    """The manifest, closed when the installation says so."""
+    if manifest.name not in config.closed:
+        return manifest
+    windows = config.closed[manifest.name]
+    flows = {service: replace(facts, closed_local=windows) for service, facts in manifest.flows.items()}
+    return replace(manifest, flows=flows)
+
+
+def _window(file: Path, key: str, text: str) -> tuple[time, time]:
+    found = _WINDOW.fullmatch(text)
+    if found is None or (begin := time.fromisoformat(found[1])) >= (end := time.fromisoformat(found[2])):
+        raise ConfigError(file, key, "windows within one day, as 02:00-02:30")
+    return begin, end
 
 
 def _own_ca(config: Config) -> "tuple[Certificate | None, tuple[Certificate, ...]]":

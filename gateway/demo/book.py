@@ -27,6 +27,7 @@ _ATTEMPTS = (
 )
 _EVIDENCE = "SELECT source, event, effect FROM evidence WHERE gateway_serial = :serial ORDER BY created_at, evidence_id"
 _TOLD = "SELECT created_at, payload FROM outbox WHERE key = :serial ORDER BY created_at, message_id"
+_REQUEST = "SELECT topic, key, payload FROM outbox WHERE key = :account AND topic LIKE '%.request.%'"
 _MOVED = (
     "SELECT x.cause, p.account, p.amount_fen FROM transactions x JOIN postings p ON p.txn_id = x.txn_id"
     " WHERE x.gateway_serial = :serial ORDER BY x.created_at, x.txn_id, p.leg"
@@ -103,6 +104,15 @@ class Book:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+
+    async def request(self, account: str) -> tuple[str, str, bytes]:
+        """Topic, key and payload of the one request message of a biller account."""
+
+        async def look(snapshot: Snapshot) -> tuple[str, str, bytes]:
+            ((topic, key, payload),) = await _all(snapshot, _REQUEST, {"account": account})
+            return topic, key, bytes(payload)
+
+        return await self._desk.snapshot(look)
 
     async def trace(self, gateway_serial: str) -> Trace:
         """Everything about one payment. LookupError where the book has none."""

@@ -18,14 +18,14 @@ class Office:
     def __init__(self, system: System, name: str = "office") -> None:
         self._system, self._name, self._numbers = system, name, itertools.count(1)
 
-    async def alone(self, person: int, reason: str, *words: str) -> str:
-        """One person's deed; what the command said. Raises DemoFault where it is refused."""
+    async def alone(self, person: int, reason: str, *words: str, codes: tuple[int, ...] = (0,)) -> str:
+        """One person's deed; what the command said. Raises DemoFault where it ends with another code."""
         layout = self._system.layout
         keys, secrets = layout.installation / "keys", layout.installation / "secrets"
         who = ["--as", str(keys / f"staff-{person}.cert.pem"), "--key", str(keys / f"staff-{person}.key.pem")]
         who += ["--password-file", str(secrets / f"staff-{person}-key.password"), "--reason", reason]
         name = f"{self._name}-{next(self._numbers):02}-{'-'.join(words[:3] if words[1] == 'key' else words[:2])}"
-        return await self._system.command(name, *words, *who, "--config", str(layout.config))
+        return await self._system.command(name, *words, *who, "--config", str(layout.config), codes=codes)
 
     async def both(self, reason: str, *words: str) -> None:
         """Prepared by one, approved by the other (M12)."""

@@ -31,6 +31,7 @@ FEE = Fen(100)
 RATE_PPM = 15_000
 QUICK_SERVICE = "broadband.bill"
 """Sold with a short send_before and an early reversal, so that the day need not last for minutes."""
+RULE_AFTER_S = 5
 QUICK_SEND_BEFORE_S = 5
 QUICK_REVERSE_AFTER_S = 5
 
@@ -179,6 +180,10 @@ class System:
             *("--admin-port", str(self._admin[0]), "--telecom-url", self.biller_url, "--fee", FEE.to_yuan()),
             *("--station", MAIN.code, "--station-name", MAIN.name, *store),
         )
+        text = self.layout.config.read_text(encoding="utf-8")
+        text = text.replace("[bureau]\n", f"[bureau]\nrule_after_s = {RULE_AFTER_S}\n")
+        # The day may be played in the biller's night: its simulator keeps no maintenance.
+        self.layout.config.write_text(f"{text}\n[closed]\ntelecom = []\n", encoding="utf-8")
         if self._kafka is not None:
             await self.command("bus-init", "bus", "init", "--config", str(self.layout.config))
 

@@ -24,6 +24,7 @@ from tests.bench.results import Reference, Result, Setting
 from tests.bench.servers import inline, telecom_simulator
 from tests.stand.kafka import KafkaBroker
 from tests.stand.ports import free_port
+from tests.stand.windows import never_closed
 
 TARGET_PER_S = 1000
 KAFKA_TARGET_PER_S = 600
@@ -89,6 +90,7 @@ def _cluster(
     billers = {BILLER: inline(settings)}
     ports = [free_port() for _ in range(3)]
     config = write_config(house, "bus.toml", ports=ports, store=store, billers_toml=billers, bus=bus)
+    never_closed(config, BILLER)
     _bianmin(house, "bus", "init", "--config", str(config))
     behind = [("duties", "relay,resolver,sealer"), *((f"worker-{n}", "worker") for n in range(workers))]
     with ExitStack() as stack:

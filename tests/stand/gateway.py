@@ -40,6 +40,7 @@ from gateway.ops.audit.run import audit_sqlite
 from gateway.serve import Serving
 from tests.integration.http.shops import Shop
 from tests.stand.ports import free_port
+from tests.stand.windows import never_closed
 
 READY_S = 20.0
 SETTLE_S = 240.0
@@ -146,6 +147,7 @@ class Stand:
         )
         make(plan, self.adapters, datetime.now(UTC))
         self.config_file = self.folder / "pilot" / "bianmin.toml"
+        never_closed(self.config_file)
         self.start_simulator()
         return self
 

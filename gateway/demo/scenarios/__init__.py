@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.demo.scenarios import crash, doubt, everyday, keys, limits, outage, requests
+from gateway.demo.scenarios import crash, desk, doubt, everyday, keys, limits, outage, requests
 from gateway.demo.stage import Scenario
 
 DAY: Sequence[Scenario] = (
@@ -10,6 +10,7 @@ DAY: Sequence[Scenario] = (
     *outage.SCENARIOS,
     *everyday.SCENARIOS,
     *doubt.SCENARIOS,
+    *desk.SCENARIOS,
     *requests.SCENARIOS,
     *limits.SCENARIOS,
     *keys.SCENARIOS,

@@ -18,6 +18,7 @@ from gateway.ops.desk import open_desk
 from gateway.store.sqlite.connection import open_writer
 from tests.integration.certs.desk import Desk, say
 from tests.stand.stores import Asker
+from tests.stand.windows import never_closed
 
 T = TypeVar("T")
 CODE = "33078200017"
@@ -39,6 +40,7 @@ class Site(Desk):
         code, _, err = say(words)
         assert code == 0, err
         self.config = str(folder / "bianmin.toml")
+        never_closed(folder / "bianmin.toml")
         self._adapters = find_adapters()
         self._config = load_config(Path(self.config), self._adapters)
         self.env = build_env(self._config, self._adapters)

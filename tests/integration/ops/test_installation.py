@@ -13,6 +13,7 @@ import pytest
 
 from tests.stand.clerks import both, who
 from tests.stand.ports import free_port
+from tests.stand.windows import never_closed
 
 CODE = "33078200017"
 pytestmark = pytest.mark.slow
@@ -50,6 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         *("init", str(folder), "--listen", f"127.0.0.1:{public}", "--partner-port", str(partner)),
         *("--admin-port", "0", "--telecom-url", f"http://127.0.0.1:{telecom}"),
     )
+    never_closed(folder / "bianmin.toml")
     notices = f"http://127.0.0.1:{partner}/notices/telecom"
     config, logs = str(folder / "bianmin.toml"), folder.parent
     with (

@@ -22,6 +22,7 @@ from gateway.terminal import Refused, Terminal, TerminalConfig, Tombstone, Undec
 from tests.integration.terminal.clocks import FastClock
 from tests.stand.ports import free_port
 from tests.stand.proxy import Cut, FaultProxy
+from tests.stand.windows import never_closed
 
 BIANMIN = (sys.executable, "-c", "import sys; from gateway.cli import main; sys.exit(main())")
 PARAMS = {"carrier": "cmcc"}
@@ -82,6 +83,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     ports = ("--listen", f"127.0.0.1:{listen}", "--admin-port", str(admin), "--partner-port", str(partner))
     run("init", "pilot", *ports, "--telecom-url", f"http://127.0.0.1:{sim}", cwd=folder)
     pilot = folder / "pilot"
+    never_closed(pilot / "bianmin.toml")
     config = ("--config", "bianmin.toml")
     deposit: Sequence[str] = ("--voucher", "V0001", "--outlet", "370001", "--by", "0001")
     run("station", "deposit", "33078200017", "5000", *deposit, *config, cwd=pilot)
