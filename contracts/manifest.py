@@ -59,6 +59,7 @@ class FlowFacts:
     absent_void_after_s: int | None
     partial: bool = False
     repeat_safe: bool = False
+    order_expires: bool = False  # each order carries a time, at most its send_by, from which the biller refuses it
     can_reverse: bool = False
     can_cancel: bool = False
     reverse_repeat_safe: bool = False

@@ -116,6 +116,11 @@ class FaultBoard:
             return fault
         return None
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """Every operation there is, in the simulator's order."""
+        return tuple(self._supported)
+
     def __bool__(self) -> bool:
         """Whether any fault is in force or was, since the list was replaced."""
         return bool(self._armed)

@@ -249,7 +249,7 @@ QUESTIONS: tuple[Scenario, ...] = (
     Scenario(
         name="late-arrival",
         story="Still on its way when not found is answered; then it arrives and is booked.",
-        needs=one_need(Need.QUERY),
+        needs=one_need(Need.QUERY, Need.BELATED),
         steps=(
             show(_pay(Kind.LATE_ARRIVAL, HELD_S), _UNTOLD),
             Pay(),

@@ -32,6 +32,7 @@ class Need(StrEnum):
     NO_CANCEL = "cannot cancel"
     PARTIAL = "may book a part"
     FORGETS = "forgets payments after a declared age"
+    BELATED = "takes an order that arrives late"
 
 
 class Who(StrEnum):
@@ -97,5 +98,6 @@ class Stage:
             Need.NO_CANCEL: not facts.can_cancel,
             Need.PARTIAL: facts.partial,
             Need.FORGETS: facts.absent_void_after_s is not None,
+            Need.BELATED: not facts.order_expires,
         }
         return frozenset(need for need, holds in met.items() if holds)

@@ -13,7 +13,7 @@ from adapters.telecom import fields, wire
 from adapters.telecom.fields import BadField, Mismatch
 from adapters.telecom.signing import REQUEST_LIMIT, BadObject, read_object
 from adapters.telecom.wire import Agent, Answer
-from adapters.transport.codes import CodeTable, Means, Row
+from adapters.transport.codes import CodeTable, Means, Row, refused
 from contracts.biller import BadNotice, Notice, PayOrder, ResultQuery, UndoOrder
 from contracts.money import Fen
 from contracts.outcomes import (
@@ -53,7 +53,7 @@ def pay_outcome(answer: Answer, order: PayOrder, codes: CodeTable) -> Outcome:
         members = answer.members
         if row.means not in {Means.PAID, Means.ACCEPTED}:
             _echoes(answer, {"orderNo": order.partner_serial})
-            return _refused(row, answer)
+            return refused(row, answer.code)
         fields.same(members, "orderNo", order.partner_serial)
         fields.same(members, "accNo", order.biller_account)
         fields.same_amount(members, amount_name, order.amount)
@@ -205,14 +205,6 @@ def _echoes(answer: Answer, sent: Mapping[str, str]) -> None:
     for name, value in sent.items():
         if name in answer.members or not early:
             fields.same(answer.members, name, value)
-
-
-def _refused(row: Row, answer: Answer) -> Declined | NotSent | Unknown:
-    if row.means is Means.DECLINED:
-        return Declined(resp_code=answer.code, reason=Reason(row.reason))
-    if row.means is Means.NOT_SENT:
-        return NotSent(cause=f"code.{answer.code}", retry_after_s=row.retry_after_s, resp_code=answer.code)
-    return _unknown(row, answer)
 
 
 def _not_undone(row: Row, answer: Answer) -> Undoing:

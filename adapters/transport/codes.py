@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from contracts.outcomes import Reason
+from contracts.outcomes import Declined, NotSent, Reason, Unknown
 from contracts.problems import PROBLEMS
 
 
@@ -106,13 +106,23 @@ class CodeTable:
         self._rows, self._flows = rows, flows
 
     def find(self, flow: str, code: str, state: str = "") -> Row | None:
-        """The row of this flow, code and state, or None: not listed, so not known.."""
+        """The row of this flow, code and state, or None: not listed, so not known."""
         assert flow in self._flows, "flow is not declared"
         return self._rows.get((flow, code, state))
 
     def rows(self) -> Mapping[tuple[str, str, str], Row]:
         """Every (flow, code, state) with its row."""
         return self._rows
+
+
+def refused(row: Row, resp_code: str, *, retry_after_s: int = 0) -> Declined | NotSent | Unknown:
+    """What a row of a pay flow that is neither paid nor accepted says. retry_after_s: the partner's wish."""
+    if row.means is Means.DECLINED:
+        return Declined(resp_code=resp_code, reason=Reason(row.reason))
+    if row.means is Means.NOT_SENT:
+        again = max(row.retry_after_s, retry_after_s)
+        return NotSent(cause=f"code.{resp_code}", retry_after_s=again, resp_code=resp_code)
+    return Unknown(cause=f"code.{row.code}", resp_code=resp_code)
 
 
 def load_codes(text: str) -> CodeTable:

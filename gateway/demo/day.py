@@ -15,14 +15,13 @@ from gateway.demo.closing import close_day
 from gateway.demo.faults import DemoFault, Mismatch
 from gateway.demo.office import Office
 from gateway.demo.proofs import Proof, prove
-from gateway.demo.scenarios import DAY
+from gateway.demo.scenarios import DAY, tv
 from gateway.demo.screen import Screen
 from gateway.demo.stage import Moments, Row, Scenario, Stage, Title
 from gateway.demo.system import KEYED, MAIN, SMALL, Shop, System
 
 DEADLINE_S = 240.0
 """For everything: a demo that hangs is a demo that failed."""
-BILLER = "telecom"
 PROOFS = ("payment", "day")
 SHOWN = "usb-key-enrolled"
 """The story whose payment is proven to a stranger."""
@@ -130,6 +129,7 @@ class Day:
         await together(*wanted)
         await together(
             step("启动收费单位模拟器", "the biller's simulator", system.start_simulator()),
+            step("启动有线电视模拟器", "the TV platform's simulator", system.start_tv_simulator()),
             step("建立网关：配置、试点CA、数据库、服务站", "bianmin init", system.install()),
         )
         await step("公布吊销列表", "bianmin certs crl publish", system.publish_list())
@@ -144,13 +144,17 @@ class Day:
     async def _tell(self) -> None:
         system = self._system
         faults = [fault for scenario in self._scenarios for fault in _common(scenario)]
-        async with system.desk() as (desk, _), Biller(system.biller_url) as biller:
-            stage = Stage(system, biller, Book(desk), self._clock, faults=faults, moments=self._moments)
+        telecom, television = Biller(system.biller_url), Biller(system.tv_url)
+        async with system.desk() as (desk, _), telecom, television:
+            await television.set_faults(tv.FAULTS)
+            billers = {"telecom": telecom, "tv": television}
+            stage = Stage(system, billers, Book(desk), self._clock, faults=faults, moments=self._moments)
             self._screen.stories(len([title for scenario in self._scenarios for title in scenario.rows]))
             await together(*self._open_shops(), *(self._one(scenario, stage) for scenario in self._scenarios))
             self._screen.closing()
             system.healthy()
-            await self._compare(stage)
+            for name in billers:
+                await self._compare(stage, name)
             await self._look_at_purses(stage)
         day = await close_day(system, self._clock)
         shown = self._told[SHOWN].row
@@ -198,10 +202,10 @@ class Day:
         log.write_text(traceback.format_exc(), encoding="utf-8")
         return str(log)
 
-    async def _compare(self, stage: Stage) -> None:
+    async def _compare(self, stage: Stage, biller: str) -> None:
         """Their book and ours: the sums, and every order for itself."""
-        lines = await stage.biller.book()
-        ours = await stage.book.ordered(BILLER)
+        lines = await stage.billers[biller].book()
+        ours = await stage.book.ordered(biller)
         theirs: dict[str, int] = {}
         for line in lines:
             theirs[line.order_no] = theirs.get(line.order_no, 0) + line.charged_fen
@@ -212,7 +216,7 @@ class Day:
         ]
         wrong += [f"{number}: theirs only, {fen} fen" for number, fen in theirs.items() if number not in ours and fen]
         charged = sum(line.charged_fen for line in lines)
-        self.result.books[BILLER] = Compared(await stage.book.owed_fen(BILLER), charged, wrong)
+        self.result.books[biller] = Compared(await stage.book.owed_fen(biller), charged, wrong)
 
     async def _look_at_purses(self, stage: Stage) -> None:
         rows = [told.row for told in self._told.values() if told.row is not None]

@@ -53,6 +53,11 @@ class Layout:
         """Folders for strangers: of one payment, of one day."""
         return self.root / "evidence"
 
+    @property
+    def tv_book(self) -> Path:
+        """The book of the TV platform's simulator."""
+        return self.root / "simulator-tv.db"
+
     def journal(self, name: str) -> Path:
         """A terminal's journal."""
         return self.root / "journals" / f"{name}.journal"

@@ -1,7 +1,7 @@
 """What a scenario is given: shops' terminals, the biller's controls, our book, and the means to judge."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -76,9 +76,18 @@ class Stage:
     """Shared by all scenarios; each opens terminals of its own."""
 
     def __init__(
-        self, system: System, biller: Biller, book: Book, clock: Clock, *, faults: Sequence[Fault], moments: Moments
+        self,
+        system: System,
+        billers: Mapping[str, Biller],
+        book: Book,
+        clock: Clock,
+        *,
+        faults: Sequence[Fault],
+        moments: Moments,
     ) -> None:
-        self.system, self.biller, self.book, self.clock = system, biller, book, clock
+        self.system, self.billers, self.book, self.clock = system, billers, book, clock
+        self.biller = billers["telecom"]
+        """The one that most stories are about."""
         self.faults, self.moments = faults, moments
         self.balances: dict[str, Callable[[], Awaitable[api.AccountBalance]]] = {}
         """By institution code, where the shop's first key no longer speaks."""
@@ -129,13 +138,21 @@ class Stage:
             pause_s = min(pause_s * 1.3, LOOK_MAX_S)
         return found
 
-    async def judge(self, payment: api.Payment | str, expect: Expect, *, shop: Shop = MAIN, note: str = "") -> Row:
+    async def judge(
+        self,
+        payment: api.Payment | str,
+        expect: Expect,
+        *,
+        shop: Shop = MAIN,
+        note: str = "",
+        biller: str = "telecom",
+    ) -> Row:
         """The payment's row, if book and biller say what they must. Raises Mismatch naming every difference."""
         if isinstance(payment, api.Payment):
             self._note(payment)
         serial = payment if isinstance(payment, str) else payment.gateway_serial
         trace = await self.book.trace(serial)
-        wrong = list(differences(trace, expect, await self.biller.book()))
+        wrong = list(differences(trace, expect, await self.billers[biller].book()))
         wrong += [f"the shop saw {state}, the book never was" for state in self._missed(trace)]
         if wrong:
             raise Mismatch(f"{serial}: " + "; ".join(wrong))

@@ -103,7 +103,9 @@ class System:
 
     def __init__(self, layout: Layout, ground: Ground, clock: Clock, adapters: Mapping[str, Adapter]):
         self.layout, self.ground, self.clock, self._adapters = layout, ground, clock, adapters
-        self._simulator_port, self._public, self._partner, *self._admin = free_ports(3 + len(ground.roles))
+        self._simulator_port, self._tv_port, self._public, self._partner, *self._admin = free_ports(
+            4 + len(ground.roles)
+        )
         self._children: list[Child] = []
         self._gateway: list[Child] = []
         self._postgres: Postgres | None = None
@@ -113,6 +115,11 @@ class System:
     def biller_url(self) -> str:
         """The simulator's base address."""
         return f"http://127.0.0.1:{self._simulator_port}"
+
+    @property
+    def tv_url(self) -> str:
+        """The base address of the TV platform's simulator."""
+        return f"http://127.0.0.1:{self._tv_port}"
 
     @property
     def gateway_url(self) -> str:
@@ -151,6 +158,13 @@ class System:
         self._children.append(child)
         await child.wait_for(r"^listening on ", START_S)
 
+    async def start_tv_simulator(self) -> None:
+        """The TV platform, which tells nothing by itself: it is asked."""
+        arguments = ["--port", str(self._tv_port), "--book", str(self.layout.tv_book)]
+        child = self._start("simulator-tv", "sim", "tv", *arguments)
+        self._children.append(child)
+        await child.wait_for(r"^listening on ", START_S)
+
     async def start_postgres(self) -> None:
         """A cluster of its own."""
         self._postgres = Postgres(self.layout, self.clock)
@@ -177,7 +191,8 @@ class System:
             "init",
             str(self.layout.installation),
             *("--listen", f"127.0.0.1:{self._public}", "--partner-port", str(self._partner)),
-            *("--admin-port", str(self._admin[0]), "--telecom-url", self.biller_url, "--fee", FEE.to_yuan()),
+            *("--admin-port", str(self._admin[0]), "--telecom-url", self.biller_url, "--tv-url", self.tv_url),
+            *("--fee", FEE.to_yuan()),
             *("--station", MAIN.code, "--station-name", MAIN.name, *store),
         )
         text = self.layout.config.read_text(encoding="utf-8")

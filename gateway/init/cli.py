@@ -39,6 +39,7 @@ _FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Pat
 @click.option("--operator-name", default="张三", show_default=True)
 @click.option("--staff", nargs=2, default=("李四", "王五"), show_default=True, help="Two people who approve.")
 @click.option("--telecom-url", default="http://127.0.0.1:7401", show_default=True, help="The telecom platform.")
+@click.option("--tv-url", default="http://127.0.0.1:7501", show_default=True, help="The TV platform.")
 @click.option("--fee", default="1.00", show_default=True, help="Fee per payment, yuan.")
 @pass_shared
 def command(shared: Shared, /, folder: Path, **given: Any) -> None:
@@ -70,6 +71,7 @@ _OPTIONS = {
     "store.hosts": "--host",
     "store.database": "--database or --user",
     "billers.telecom.base_url": "--telecom-url",
+    "billers.tv.base_url": "--tv-url",
 }
 
 
@@ -83,7 +85,7 @@ def _option(key: str, given: dict[str, Any]) -> str:
 def plan_of(folder: Path, given: dict[str, Any]) -> "Plan":
     """The options as a plan. Raises UsageError for what does not go together."""
     from contracts.money import Fen
-    from gateway.init.billers import telecom
+    from gateway.init.billers import telecom, tv
     from gateway.init.text import Plan
 
     try:
@@ -94,7 +96,8 @@ def plan_of(folder: Path, given: dict[str, Any]) -> "Plan":
         raise click.UsageError("--fee: not negative")
     if given["staff"][0].strip() == given["staff"][1].strip():
         raise click.UsageError("--staff: two people, who never approve their own work")
-    billers, secrets = telecom(given["telecom_url"])
+    partners = {"telecom": telecom(given["telecom_url"]), "tv": tv(given["tv_url"])}
+    secrets = {path: content for _, files in partners.values() for path, content in files.items()}
     store, more = _store(given)
     return Plan(
         folder=folder,
@@ -105,8 +108,8 @@ def plan_of(folder: Path, given: dict[str, Any]) -> "Plan":
         partner_port=given["partner_port"],
         store=store,
         bus=_bus(given),
-        billers={"telecom": billers},
-        secrets=dict(secrets) | more,
+        billers={name: table for name, (table, _) in partners.items()},
+        secrets=secrets | more,
         tls=_tls(given),
         station=given["station"],
         station_name=given["station_name"],

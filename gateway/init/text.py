@@ -81,6 +81,7 @@ def summary(plan: Plan, folder: Path) -> str:
         *((topics,) if plan.bus["driver"] == "kafka" else ()),
         ("充值：给服务站记一笔预存款", "put money on the station", f"{deposit} --config {config}"),
         ("启动收费单位模拟器", "run the biller's simulator", f"sim telecom --port 7401 --notice-url {notices}"),
+        ("启动有线电视模拟器", "run the TV platform's simulator", "sim tv --port 7501"),
         ("启动网关", "run the gateway", f"serve --config {config}"),
         ("在终端查余额", "ask as the shop", f"terminal balance --config {terminal}"),
         ("核对账本", "check the book", f"audit --config {config}"),

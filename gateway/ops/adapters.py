@@ -79,6 +79,6 @@ def _facts(facts: FlowFacts) -> dict[str, Any]:
         for name in (
             "call_deadline_s ask_after_s result_due_s absent_final_after_s absent_void_after_s query_valid_s"
             " query_min_interval_s settle_lag_days partial repeat_safe can_reverse can_cancel reverse_repeat_safe"
-            " cancel_repeat_safe card_meter"
+            " cancel_repeat_safe card_meter order_expires"
         ).split()
     }

@@ -10,7 +10,8 @@ import click
 import pytest
 import yaml
 
-from adapters.telecom.simulator.cli import options_of
+from adapters.telecom.simulator.cli import options_of as telecom_options
+from adapters.tv.simulator.cli import options_of as tv_options
 from gateway.cli import bianmin
 from gateway.config import ROLES
 from gateway.demo.kafka_jars import VERSION as KAFKA_VERSION
@@ -57,7 +58,7 @@ def test_service_is_pinned_and_watched(name: str) -> None:
 
 
 def test_the_parts_that_exist_are_there() -> None:
-    ours = {"migrate", "topics", "gateway", "worker", "relay", "resolver", "sealer", "telecom", "auditor"}
+    ours = {"migrate", "topics", "gateway", "worker", "relay", "resolver", "sealer", "telecom", "tv", "auditor"}
     assert set(OURS) == ours
     assert set(SERVICES) == ours | {"postgres", "kafka", "balancer", "prometheus", "grafana", "node-exporter"}
     assert {"migrate", "topics"} == ONE_SHOT
@@ -177,8 +178,8 @@ def test_the_options_of_our_commands_exist() -> None:
         if "entrypoint" in SERVICES[name]:
             continue
         if command[0] == "sim":
-            options, _ = options_of(command[2:])
-            assert (options.host, options.port) == ("0.0.0.0", 8101)
+            options, _ = telecom_options(command[2:]) if name == "telecom" else tv_options(command[2:])
+            assert (options.host, options.port) == ("0.0.0.0", {"telecom": 8101, "tv": 8102}[name])
             continue
         found = click.Context(bianmin).command
         for word in command:

@@ -100,6 +100,10 @@ def _token_sign(result: Result) -> Verdict:
     return Verdict("no bar: a USB key takes hundreds of ms", None)
 
 
+def _tv_adapter(result: Result) -> Verdict:
+    return Verdict("no bar of its own: the shared transport's cost", None)
+
+
 def _verify_signature(result: Result) -> Verdict:
     return Verdict("no bar of its own: part of the floor of accept", None)
 
@@ -121,6 +125,7 @@ _RULES: Mapping[str, Callable[[Result], Verdict]] = {
     "idle_memory": _idle,
     "start_up": _start_up,
     "token_sign": _token_sign,
+    "tv_adapter": _tv_adapter,
     "verify_signature": _verify_signature,
     "audit_verify": _audit_verify,
 }

@@ -16,6 +16,7 @@ NAMES = (
     "idle_memory",
     "start_up",
     "token_sign",
+    "tv_adapter",
     "verify_signature",
     "audit_verify",
 )

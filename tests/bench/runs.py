@@ -13,6 +13,7 @@ from tests.bench import (
     in_flight,
     start_up,
     token_sign,
+    tv_adapter,
 )
 from tests.bench.options import Options
 from tests.bench.quiet import is_quiet, loudness
@@ -29,6 +30,7 @@ RUNS: Mapping[str, Callable[[Options], list[Result]]] = {
     "idle_memory": idle_memory.measure,
     "start_up": start_up.measure,
     "token_sign": token_sign.measure,
+    "tv_adapter": tv_adapter.measure,
     "verify_signature": evidence.verify_signature,
     "audit_verify": evidence.audit_verify,
 }
@@ -45,6 +47,7 @@ USUAL_S: Mapping[str, int] = {
     "idle_memory": 10,
     "start_up": 20,
     "token_sign": 10,
+    "tv_adapter": 8,
     "verify_signature": 4,
     "audit_verify": 12,
 }

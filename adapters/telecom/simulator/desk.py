@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
+from adapters.kit.control_routes import UndecidableError
 from adapters.telecom.simulator.clock import PlatformClock, Timers
 from adapters.telecom.simulator.messages import Answer, refuse
 from adapters.telecom.simulator.records import Book, Record, RecordKind, State
 
 _LEAVES_A_RECORD = frozenset({f"{code}" for code in range(2010, 2018)} | {"2030", "2031"})
-
-
-class UndecidableError(ValueError):
-    """The record cannot be decided so; the text says why."""
 
 
 class Desk:

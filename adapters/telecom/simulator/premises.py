@@ -1,13 +1,16 @@
 """The whole platform behind the front door: book, business, faults, one call at a time from bytes to reply."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 from aiohttp import web
 
-from adapters.kit.book import Journal, JournalBrokenError
+from adapters.kit.book import BookLine, Journal, JournalBrokenError
+from adapters.kit.control_routes import UndecidableError
+from adapters.kit.delivery import deliver, prevented
 from adapters.kit.faults import Fault, FaultBoard, Kind
 from adapters.telecom.simulator import messages, staging
 from adapters.telecom.simulator.bills import Bills
@@ -17,7 +20,7 @@ from adapters.telecom.simulator.gate import Call, Gate, Limits
 from adapters.telecom.simulator.messages import Answer
 from adapters.telecom.simulator.notices import Notifier
 from adapters.telecom.simulator.recon import Recon
-from adapters.telecom.simulator.records import Book, Record
+from adapters.telecom.simulator.records import Book, Record, State, line_of
 from adapters.telecom.simulator.topups import Orders, TopUps
 
 
@@ -71,24 +74,47 @@ class Platform:
         await self.notifier.close()
         self.journal.close()
 
+    async def durable(self) -> None:
+        """As Journal.durable()."""
+        await self.book.durable()
+
+    def lines(self) -> Iterator[BookLine]:
+        """The whole book."""
+        return (line_of(record) for record in self.book)
+
+    def decide(self, order_no: str, state: int, amount_fen: int | None) -> BookLine:
+        """As Desk.decide(). Raises UndecidableError."""
+        try:
+            wanted = State(state)
+        except ValueError:
+            raise UndecidableError("state must be 2, 3 or 4") from None
+        return line_of(self.desk.decide(order_no, wanted, amount_fen))
+
+    def render(self, acct_date: str) -> bytes:
+        """As Recon.render()."""
+        return self.recon.render(acct_date)
+
+    def issue(self, acct_date: str) -> tuple[int, int]:
+        """As Recon.issue()."""
+        issue = self.recon.issue(acct_date)
+        return issue.issue, len(issue.body)
+
+    def most_at_once(self) -> int:
+        """As Gate.most_at_once."""
+        return self.gate.most_at_once
+
     async def serve(self, request: web.BaseRequest, operation: str, raw: bytes) -> web.Response:
         """One business call that has passed the front door, with the fault it draws."""
         fault = self._draw(operation, raw)
-        kind = None if fault is None else fault.kind
-        if kind is Kind.CUT_BEFORE:
-            return staging.cut(request)
-        if kind is Kind.HTTP_500_UNPAID:
-            return web.Response(status=500)
-        if fault is not None and kind in (Kind.LATE_ARRIVAL, Kind.UNPAID_SILENT):
-            await asyncio.sleep(fault.delay_s)
-        if kind is Kind.UNPAID_SILENT:
-            return staging.cut(request)
+        instead = await prevented(request, fault)
+        if instead is not None:
+            return instead
         call = self.gate.admit(operation, raw)
         try:
             said = call.refusal or await self._do(call, fault)
             await self.book.durable()
             response = staging.reply(self.gate, call, said, fault)
-            return await staging.deliver(request, response, fault)
+            return await deliver(request, response, fault)
         except JournalBrokenError:
             return web.Response(status=500)
         finally:

@@ -1,12 +1,9 @@
 """Which faults each operation can show, and what they do to answer and connection."""
 
-import asyncio
-import socket
-import struct
-
 import msgspec
 from aiohttp import web
 
+from adapters.kit.delivery import GARBAGE
 from adapters.kit.faults import NOTICE_KINDS, Fault, Kind
 from adapters.telecom.simulator import notices
 from adapters.telecom.simulator.gate import Call, Gate
@@ -63,7 +60,7 @@ def reply(gate: Gate, call: Call, said: Answer, fault: Fault | None) -> web.Resp
     if kind is Kind.HTTP_500_PAID:
         return web.Response(status=500)
     if kind is Kind.GARBAGE:
-        return web.Response(body=b"\x00\xff<html>502 Bad Gateway", headers=HTTP_HEADERS)
+        return web.Response(body=GARBAGE, headers=HTTP_HEADERS)
     if kind is Kind.BUSY_PAID:
         said = refuse(call.operation, "9003", call.members)
     if kind is Kind.UNMAPPED_CODE and fault is not None:
@@ -77,32 +74,6 @@ def reply(gate: Gate, call: Call, said: Answer, fault: Fault | None) -> web.Resp
         fields["zzNote"] = "a=b&c"
     body = gate.seal(call, Answer(said.code, said.msg, fields), notices.bent if kind is Kind.BAD_SIGNATURE else None)
     return web.Response(body=body, headers=HTTP_HEADERS)
-
-
-def cut(request: web.BaseRequest, *, reset: bool = False) -> web.Response:
-    """Close the connection without a reply, with a FIN or with a RST. The response returned reaches nobody."""
-    transport = request.transport
-    if transport is not None:
-        if reset:
-            sock: socket.socket = transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            transport.abort()
-        else:
-            transport.close()
-    return web.Response(status=500)
-
-
-async def deliver(request: web.BaseRequest, response: web.Response, fault: Fault | None) -> web.Response:
-    """What becomes of the reply on its way, once the business is done."""
-    if fault is None:
-        return response
-    if fault.kind in (Kind.PAID_THEN_SILENT, Kind.PAID_THEN_LATE):
-        await asyncio.sleep(fault.delay_s)
-    if fault.kind in (Kind.PAID_THEN_CUT, Kind.PAID_THEN_SILENT):
-        return cut(request)
-    if fault.kind is Kind.PAID_THEN_RESET:
-        return cut(request, reset=True)
-    return response
 
 
 def account_in(raw: bytes) -> tuple[str | None, str | None]:

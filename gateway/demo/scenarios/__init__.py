@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.demo.scenarios import crash, desk, doubt, everyday, keys, limits, outage, requests
+from gateway.demo.scenarios import crash, desk, doubt, everyday, keys, limits, outage, requests, tv
 from gateway.demo.stage import Scenario
 
 DAY: Sequence[Scenario] = (
@@ -12,6 +12,7 @@ DAY: Sequence[Scenario] = (
     *doubt.SCENARIOS,
     *desk.SCENARIOS,
     *requests.SCENARIOS,
+    *tv.SCENARIOS,
     *limits.SCENARIOS,
     *keys.SCENARIOS,
 )

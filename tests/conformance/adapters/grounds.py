@@ -13,6 +13,10 @@ from adapters.kit.stage import Code, Op, Result, Stage, Who
 from adapters.telecom.config import Config
 from adapters.telecom.simulator import Options, start
 from adapters.telecom.simulator.agents import AGENTS, FILE_AGENT
+from adapters.tv.config import Config as TvConfig
+from adapters.tv.simulator import Options as TvOptions
+from adapters.tv.simulator import start as start_tv
+from adapters.tv.simulator.tokens import CLIENT_ID, SECRET
 from contracts.biller import Adapter
 from contracts.money import Fen
 from tests.stand.house import NOON
@@ -112,6 +116,48 @@ def _telecom_stages(adapter: Adapter) -> tuple[Stage, ...]:
     )
 
 
+class _ImpatientTv(TvConfig, frozen=True, kw_only=True):
+    """As _Impatient."""
+
+    def __post_init__(self) -> None:
+        """No limits."""
+
+
+def _tv_config(folder: Path, base_url: str, patience_ms: int) -> TvConfig:
+    secret = folder / "tv.secret"
+    secret.write_text(SECRET)
+    return _ImpatientTv(
+        base_url=base_url,
+        client_id=CLIENT_ID,
+        client_secret_file=str(secret),
+        connect_timeout_ms=patience_ms - 1,
+        reply_timeout_ms=patience_ms,
+        download_timeout_ms=patience_ms,
+    )
+
+
+async def _tv_simulator(folder: Path, notice_url: str) -> Simulator:
+    return await start_tv(TvOptions(book=folder / "simulator.db", fixed_at=NOON // 1000))
+
+
+def _tv_stages(adapter: Adapter) -> tuple[Stage, ...]:
+    return (
+        Stage(
+            manifest=adapter.manifest,
+            service="tv.bill",
+            accounts={Who.USUAL: "00000001", Who.OTHER: "1234567890120042", Who.BY_HAND: "00000008"},
+            amount=Fen(2_001),
+            operations={Op.BILL: "account", Op.PAY: "order", Op.QUERY: "result"},
+            codes={
+                Code.DECLINED: "422.account_closed",
+                Code.NOT_SENT: "503.maintenance",
+                Code.UNLISTED: "422.new_code",
+            },
+            results={Result.PAID: 2, Result.FAILED: 3},
+        ),
+    )
+
+
 def registered() -> Mapping[str, Adapter]:
     """Every adapter by the name of its entry point."""
     return {entry.name: entry.load() for entry in entry_points(group="bianmin.adapters")}
@@ -130,4 +176,5 @@ _GROUNDS: Mapping[str, tuple[Any, Any, Any, tuple[str, ...]]] = {
         _telecom_config,
         tuple(secret for agent in AGENTS.values() for secret in agent.keys.values()),
     ),
+    "tv": (_tv_stages, _tv_simulator, _tv_config, (SECRET, "Tv%25Test%3ASecret%2B01")),
 }

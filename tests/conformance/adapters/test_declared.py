@@ -205,6 +205,25 @@ def _check_flow(service: str, facts: FlowFacts) -> None:
         assert facts.query_valid_s <= 1800  # s4
 
 
+def test_tv_facts_are_those_of_its_document() -> None:
+    """Interface 1.2, section by section; what is chosen rather than read is in the adapter's notes."""
+    manifest = registered()["tv"].manifest
+    assert manifest.concurrency == 100  # s1
+    assert manifest.file_is_complete  # s8
+    assert manifest.can == {Can.QUERY_BILL, Can.QUERY_RESULT, Can.FETCH_RECON}, "s intro: no notice, no reversal"
+    facts = manifest.flows["tv.bill"]
+    assert (facts.amount_min, facts.amount_max) == (Fen(100), Fen(500_000))  # s3.2
+    assert (facts.ask_after_s, facts.result_due_s) == (2, 2 * HOUR)  # s3.3
+    assert facts.call_deadline_s > 15  # s1
+    # s7: 10 s after not_after; and s3.2: 600 s for a clock that is behind ours and still takes our orders.
+    assert 610 < facts.absent_final_after_s <= 15 * MINUTE
+    assert facts.absent_void_after_s is None  # s7
+    assert (facts.repeat_safe, facts.order_expires, facts.partial) == (True, True, False)  # s4, s3.2, s5
+    assert (facts.can_reverse, facts.can_cancel) == (False, False)
+    assert facts.cut_off_local == time(0, 0)  # s8
+    assert facts.settle_lag_days == 1  # s8
+
+
 def test_shop_texts_are_chinese() -> None:
     for stage in stages().values():
         adapter = registered()[stage.manifest.name]

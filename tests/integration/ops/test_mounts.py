@@ -31,8 +31,16 @@ async def test_who_serves_finds_all_it_needs_among_the_mounted_files(name: str, 
     config = load_config(inside / "bianmin.toml", find_adapters())
     signing = load_signing(config)
     assert signing.archive is not None
-    biller = find_adapters()["telecom"].build(config.billers["telecom"], SystemClock())
-    await biller.open()
-    await biller.close()
+    for partner, section in config.billers.items():
+        biller = find_adapters()[partner].build(section, SystemClock())
+        await biller.open()
+        await biller.close()
     keys = {file.name for file in inside.rglob("*") if file.is_file() and "key" in file.name}
-    assert keys == {"reply.key.pem", "reply-key.password", "archive.key.pem", "archive-key.password", "telecom.key"}
+    assert keys == {
+        "reply.key.pem",
+        "reply-key.password",
+        "archive.key.pem",
+        "archive-key.password",
+        "telecom.key",
+        "tv.key",
+    }
