@@ -123,6 +123,11 @@ def load_config(path: Path, adapters: Mapping[str, Adapter]) -> Config:
         name: tuple(_window(file, f"closed.{name}", window) for window in windows)
         for name, windows in found.closed.items()
     }
+    for name in found.http.partner_server_certs:
+        # Without TLS nobody shows a certificate, and whoever answers is believed.
+        if not getattr(billers.get(name), "base_url", "https://").startswith("https://"):
+            form = f"an https:// address: http.partner_server_certs holds {name}'s server to its certificate"
+            raise ConfigError(file, f"billers.{name}.base_url", form)
     values = {key: getattr(found, key) for key in _File.__struct_fields__}
     return Config(**(values | {"file": file, "billers": billers, "closed": closed}))
 

@@ -1,5 +1,6 @@
 """TLS towards one partner: who it must be, and who we are. Files only; nothing secret stands in a configuration."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,31 +36,35 @@ class TlsFiles:
         return None
 
 
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
 def client_context(files: TlsFiles, pinned: "Sequence[bytes] | None" = None) -> "ssl.SSLContext | None":
     """What connects to that partner; None where the system's defaults are meant.
 
     pinned: DER of its server's certificates, instead of ca_file and pinned_cert_file; none at all: no server is
-    believed. TLS 1.2 at least. Raises ValueError naming the file that cannot be used, never a secret.
+    believed. What it shows must be one of them byte by byte: nothing that they have signed. TLS 1.2 at least. Raises
+    ValueError naming the file that cannot be used, never a secret.
     """
     if files == TlsFiles() and pinned is None:
         return None
     import ssl  # here: an installed adapter is imported light
 
-    pins = pinned is not None or files.pinned_cert_file
+    pins = pinned if pinned is not None or not files.pinned_cert_file else _read_pins(files.pinned_cert_file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if pins:
+    if pins is not None:
         # A certificate that is no authority's counts as the end of a chain, and the chain is that certificate.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.check_hostname = False
+        _hold_to(context, frozenset(pins))
     elif not files.ca_file:
         context.load_default_certs()
     try:
-        if pinned is not None:
-            for der in pinned:
-                context.load_verify_locations(cadata=der)
-        elif pins or files.ca_file:
-            context.load_verify_locations(cafile=files.pinned_cert_file or files.ca_file)
+        for der in pins or ():
+            context.load_verify_locations(cadata=der)
+        if pins is None and files.ca_file:
+            context.load_verify_locations(cafile=files.ca_file)
     except (OSError, ssl.SSLError) as wrong:
         file = "the pinned certificates" if pinned is not None else files.pinned_cert_file or files.ca_file
         raise ValueError(f"{file}: expected PEM certificates: {_why(wrong)}") from None
@@ -70,6 +75,33 @@ def client_context(files: TlsFiles, pinned: "Sequence[bytes] | None" = None) -> 
         except (OSError, ssl.SSLError) as wrong:
             raise ValueError(f"{files.client_key_file}: expected the key of our certificate: {_why(wrong)}") from None
     return context
+
+
+def _read_pins(file: str) -> "list[bytes]":
+    import ssl
+
+    try:
+        found = [ssl.PEM_cert_to_DER_cert(one) for one in _PEM.findall(Path(file).read_text("ascii"))]
+    except (OSError, ValueError) as wrong:
+        why = _why(wrong) if isinstance(wrong, OSError) else "it is none"
+        raise ValueError(f"{file}: expected PEM certificates: {why}") from None
+    if not found:
+        raise ValueError(f"{file}: expected PEM certificates: there is none")
+    return found
+
+
+def _hold_to(context: "ssl.SSLContext", pins: "frozenset[bytes]") -> None:
+    """Its handshakes fail where the peer shows another certificate than these: a pinned one may sign others."""
+    import ssl
+
+    class Held(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            if self.getpeercert(binary_form=True) not in pins:
+                raise ssl.SSLCertVerificationError("the peer's certificate is not pinned")
+
+    # Only connections over memory, as asyncio makes them.
+    context.sslobject_class = Held
 
 
 def _password(file: str) -> bytes:

@@ -2,10 +2,13 @@
 
 from collections.abc import Set as AbstractSet
 
+from certs.core.certificates import CertificateError, parse_certificate
 from certs.core.life import Life
 from gateway.core.book import Book
 from gateway.core.env import Env
+from gateway.core.items import Refusal
 from gateway.core.keys_in_hand import certificates_in
+from gateway.core.own_ca import judge_own
 from gateway.core.rights import Rights
 from gateway.core.rows import RegisteredCertificate, StaffMember
 from gateway.core.scene import Scene
@@ -41,12 +44,17 @@ def returning_takes_two(scene: Scene) -> Work[bool]:
     return _too_few(scene.book, scene.env, scene.now, keyids=keyids)
 
 
-def who_can(scene: Scene) -> Work[frozenset[str]]:
-    """Staff ids of those who can approve now."""
+def look_for_all(scene: Scene) -> Work[None]:
+    """Everybody of the staff and their certificates, before `who_can`."""
     yield from _look(scene)
     # Of two that ask at once the second sees, after it has waited for the first, whom that one brought in.
     yield from _look(scene)
-    return frozenset(_approvers(scene.book, scene.env, scene.now))
+
+
+def who_can(scene: Scene, lost: AbstractSet[str] = frozenset()) -> frozenset[str]:
+    """Staff ids of those who can approve now, after `look_for_all`. lost: keyids that do not count any more."""
+    able = _approvers(scene.book, scene.env, scene.now)
+    return frozenset(who for who, keys in able.items() if keys - lost)
 
 
 def keeps(env: Env, department: str) -> bool:
@@ -73,6 +81,17 @@ def _approvers(book: Book, env: Env, now: int) -> dict[str, set[str]]:
     people = {one.staff_id for one in book.all(StaffMember) if one.state == "ACTIVE" and keeps(env, one.department)}
     found: dict[str, set[str]] = {}
     for one in book.all(RegisteredCertificate):
-        if one.staff_id in people and one.state == Life.ACTIVE and one.not_before <= now < one.not_after:
+        if one.staff_id in people and _can_sign(one, env, now):
             found.setdefault(str(one.staff_id), set()).add(one.keyid)
     return found
+
+
+def _can_sign(row: RegisteredCertificate, env: Env, now: int) -> bool:
+    """Whether a deed by it would be taken: the same questions as `deeds` asks, the issuing CA above it included."""
+    if row.role != "operator" or row.state != Life.ACTIVE or not row.not_before <= now < row.not_after:
+        return False
+    try:
+        certificate = parse_certificate(row.der)
+    except CertificateError:
+        return False
+    return certificate.keyid == row.keyid and not isinstance(judge_own(certificate, env, now), Refusal)

@@ -289,6 +289,7 @@ class Effects:
                 gateway_serial=payment.gateway_serial,
                 order_serial=order.order_serial,
                 record_id=piece.record_id,
+                sent=piece.sent,
                 source=piece.source,
                 event=event,
                 effect=effect,

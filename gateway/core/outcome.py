@@ -22,6 +22,8 @@ PARTNER_REQUEST = "partner-request"
 """Kind of a record: the bytes of a call or question as they left us, in the commit of what came of it."""
 PARTNER_ANSWER = "partner-answer"
 """Kind of a record: the bytes we answer a notice with, in the commit that lets us."""
+UNKNOWN_ORDER = "evidence.of.unknown.order"
+"""Alarm: somebody spoke of an order that the book does not have."""
 
 
 def judge(items: Sequence[Judge], env: Env) -> Work[list[Reply]]:
@@ -114,12 +116,13 @@ def _judge_one(item: Judge, order: Order, payment: Payment, mover: Mover) -> Jud
     current = not named or (attempt is not None and attempt.attempt == order.attempts)
     if attempt is not None:
         order = _end_attempt(item, attempt, order, mover, current=current)
-    record_id = _keep_bytes(item, book, mover.serials, mover.now, gateway_serial)
+    record_id, sent = _keep_bytes(item, book, mover.serials, mover.now, gateway_serial)
     piece = Piece(
         evidence_id=evidence_id,
         source=item.source,
         answer=item.answer,
         record_id=record_id,
+        sent=sent,
         current=current,
         asked_at=attempt.claimed_at if attempt is not None else item.asked_at,
     )
@@ -169,23 +172,30 @@ def _end_attempt(item: Judge, attempt: Attempt, order: Order, mover: Mover, *, c
     return order
 
 
-def _keep_bytes(item: Judge, book: Book, serials: Serials, now: int, gateway_serial: str | None) -> str | None:
-    """What left us, then what came: its record's id, None where nothing came."""
-    sent_kind = PARTNER_ANSWER if item.source == "notice" else PARTNER_REQUEST
-    kept = [(sent_kind, body) for body in item.sent] + [(item.source, item.answer.raw)] * bool(item.answer.raw)
-    record_id = None
-    for kind, body in kept:
+def _keep_bytes(
+    item: Judge, book: Book, serials: Serials, now: int, gateway_serial: str | None
+) -> tuple[str | None, str | None]:
+    """What left us and what came, under ids in the order in which that was: a question before its answer.
+
+    Returns the record's id of what came, and those of what left; None where nothing did.
+    """
+    noticed = item.source == "notice"
+    sent = [(PARTNER_ANSWER if noticed else PARTNER_REQUEST, body) for body in item.sent]
+    came = [(item.source, item.answer.raw)] * bool(item.answer.raw)
+    kept = came + sent if noticed else sent + came
+    ids = sorted(serials.mint() for _ in kept)
+    for record_id, (kind, body) in zip(ids, kept, strict=True):
         record = make_record(
             kind=kind,
-            record_id=serials.mint(),
+            record_id=record_id,
             now=now,
             institution_code=None,
             gateway_serial=gateway_serial,
             body=body,
         )
         book.add(record)
-        record_id = record.record_id
-    return record_id if item.answer.raw else None
+    came_id = ids.pop(0 if noticed else -1) if came else None
+    return came_id, " ".join(ids) or None
 
 
 def _unknown(item: Judge, book: Book, serials: Serials, now: int) -> Judged:
@@ -194,7 +204,7 @@ def _unknown(item: Judge, book: Book, serials: Serials, now: int) -> Judged:
     book.add(
         Alarm(
             alarm_id=serials.mint(),
-            kind="evidence.of.unknown.order",
+            kind=UNKNOWN_ORDER,
             biller=item.biller,
             gateway_serial=None,
             detail=f"{item.source} about {item.partner_serial or item.order_serial}",

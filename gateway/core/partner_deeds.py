@@ -3,6 +3,8 @@
 from base64 import b64decode
 from collections.abc import Sequence
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from msgspec.structs import replace
 
 from certs.core.algorithms import Dates, read_dates
@@ -26,7 +28,7 @@ def add(scene: Scene) -> Work[Refusal | str]:
     sign: of its signatures; tls: of its server, or of itself as a client; ca: whose revocation lists count for the
     others; watch: only its dates are watched, whatever its key is (SM2): nothing is verified by it. Refused: a biller
     that is not configured, one that has ended, a key that was ever registered (also under another certificate: a
-    closed key never comes back), more than AT_ONCE at the same time.
+    closed key never comes back), an authority's for sign or tls, more than AT_ONCE at the same time.
     """
     biller, use = scene.field("biller"), scene.field("use")
     if biller not in scene.env.manifests:
@@ -79,11 +81,29 @@ def _read(scene: Scene, use: str) -> Certificate | Dates | Refusal:
         return Refusal(slug="certificate-expired", detail="It has ended.")
     if isinstance(certificate, Dates):
         return certificate
+    if use in ("sign", "tls") and _of_an_authority(certificate):
+        return malformed("its own certificate, not that of an authority, under which others stand", "certificate")
     if use == "sign" and not certificate.alg:
         return malformed("a key that this service can verify by: P-256, or RSA of 2048-4096 bits", "certificate")
     if use == "ca" and not may_sign_lists(certificate):
         return malformed("the certificate of an authority that may sign revocation lists", "certificate")
     return certificate
+
+
+def _of_an_authority(certificate: Certificate) -> bool:
+    """Whether it may sign other certificates, and is not one that signed itself: many tools make those so, and where
+    a certificate is pinned it is compared byte by byte."""
+    try:
+        constraints = certificate.parsed.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    if not constraints.ca:
+        return False
+    try:
+        certificate.parsed.verify_directly_issued_by(certificate.parsed)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return True
+    return False
 
 
 def _counts(one: PartnerCertificate, biller: str, use: str, now: int) -> bool:

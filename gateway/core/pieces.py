@@ -38,6 +38,7 @@ class Piece:
     source: str
     answer: Answer
     record_id: str | None
+    sent: str | None = None
     current: bool = True
     asked_at: int | None = None
 

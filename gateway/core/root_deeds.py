@@ -6,18 +6,18 @@ above the staff, and above the issuing CA. Its certificate is the configuration'
 
 import binascii
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from certs.core.certificate_requests import KnownKeys, RequestRefused, read_request
 from certs.core.certificates import Certificate, CertificateError, Role, parse_certificate
 from certs.core.pem import is_pem
-from gateway.core.approvers import TWO, keeps, who_can
+from gateway.core.approvers import TWO, keeps, look_for_all, who_can
 from gateway.core.items import Refusal
 from gateway.core.own_ca import judge_own, lint_own
 from gateway.core.provisioned import Word, certified, provision
-from gateway.core.rows import Alarm, StaffMember
-from gateway.core.scene import ROOT, Scene, conflict, key_known, malformed
+from gateway.core.rows import Alarm, RegisteredCertificate, StaffMember
+from gateway.core.scene import ROOT, Scene, conflict, freeze_all, key_known, malformed, missing
 from gateway.core.staff_deeds import member, out_of_form
 from gateway.core.steps import Read, Scan, Work
 
@@ -29,6 +29,9 @@ RESTORED = "staff.restored"
 RESTORED_MAX = 2
 FIELDS = ("staff_id", "name", "department", "certificate", "csr")
 """Of each person, numbered from 1: staff_id_1 … csr_1, staff_id_2 …; certificate and csr are DER in base64."""
+LOST = "lost"
+"""Field of a restoring deed: whose keys are gone, staff ids and keyids, one space between them; left out: nobody."""
+LOST_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,16 @@ def people_in(fields: Mapping[str, str]) -> list[dict[str, str]]:
     return [{name: fields.get(f"{name}_{number}", "") for name in FIELDS} for number in numbers]
 
 
+def lost_in(fields: Mapping[str, str]) -> list[str]:
+    """The staff ids and keyids that a deed says are lost."""
+    return fields.get(LOST, "").split()
+
+
+def is_lost(certificate: RegisteredCertificate, lost: Collection[str]) -> bool:
+    """Whether a certificate is a person's who is named there, or is named itself. Of stations: never."""
+    return certificate.staff_id is not None and not {certificate.staff_id, certificate.keyid}.isdisjoint(lost)
+
+
 def found(scene: Scene) -> Work[Refusal | str]:
     """The first staff of an installation: two people at least, or nobody could ever approve."""
     scene.book.load((yield Scan("staff_any")))
@@ -66,12 +79,21 @@ def found(scene: Scene) -> Work[Refusal | str]:
 def restore(scene: Scene) -> Work[Refusal | str]:
     """Break-glass: one or two people who can approve, with certificates that speak at once. Never without an alarm.
 
-    Only while fewer than two people can approve, and only where two can afterwards. Who is of the staff already, and
-    has not left, gets another certificate under his own id: one person stays one person.
+    What is lost speaks until somebody freezes it, and who has lost it cannot: the deed names those people and
+    certificates, they are frozen in its commit, and who can approve is counted after that. Only while fewer than two
+    people can, and only where two can afterwards. Who is of the staff already, and has not left, gets another
+    certificate under his own id: one person stays one person.
     """
-    able = yield from who_can(scene)
+    yield from look_for_all(scene)
+    lost = _lost(scene)
+    if isinstance(lost, Refusal):
+        return lost
+    able = who_can(scene, {one.keyid for one in lost})
     if len(able) >= TWO:
-        return conflict(f"{', '.join(sorted(able))} can approve: whoever else is needed is added by two people (M12).")
+        return conflict(
+            f"{', '.join(sorted(able))} can approve: whoever else is needed is added by two people (M12)."
+            " Whose keys are lost has to be named."
+        )
     people = yield from _newcomers(scene)
     if isinstance(people, Refusal):
         return people
@@ -79,24 +101,45 @@ def restore(scene: Scene) -> Work[Refusal | str]:
         return malformed(f"{RESTORED_MAX} people at most", "people")
     if len(able | {one.staff_id for one in people if keeps(scene.env, one.department)}) < TWO:
         return conflict("Fewer than two people could approve even then: name others, of a department that approves.")
+    yield from freeze_all(scene, lost)
     _bring_in(scene, people)
+    _raise(scene, people)
+    return "ACTIVE"
+
+
+def _raise(scene: Scene, people: Sequence[_Newcomer]) -> None:
     told = "、".join(f"{one.staff_id} {one.name} {one.department}" for one in people)
+    gone = "、".join(lost_in(scene.deed.fields))
     scene.book.add(
         Alarm(
             alarm_id=scene.serials.mint(),
             kind=RESTORED,
             biller=None,
             gateway_serial=None,
-            detail=f"the root's key has brought in {told}: {scene.deed.reason}",
+            detail=f"the root's key has brought in {told}{f', frozen as lost: {gone}' if gone else ''}:"
+            f" {scene.deed.reason}",
             raised_at=scene.now,
         )
     )
-    return "ACTIVE"
+
+
+def _lost(scene: Scene) -> list[RegisteredCertificate] | Refusal:
+    """The certificates that the deed says are lost, after `look_for_all`; frozen already or not."""
+    named = lost_in(scene.deed.fields)
+    if len(named) > LOST_MAX or " ".join(dict.fromkeys(named)) != scene.field(LOST):
+        return malformed(f"up to {LOST_MAX} staff ids or keyids, each once, one space between them", LOST)
+    held = [one for one in scene.book.all(RegisteredCertificate) if one.staff_id is not None]
+    known = {one.keyid for one in held} | {one.staff_id for one in scene.book.all(StaffMember)}
+    unknown = next((one for one in named if one not in known), None)
+    if unknown is not None:
+        return missing(f"person or certificate of the staff {unknown}")
+    return [one for one in held if is_lost(one, named)]
 
 
 def _newcomers(scene: Scene) -> Work[list[_Newcomer] | Refusal]:
     said = people_in(scene.deed.fields)
-    if not said or len(scene.deed.fields) != len(said) * len(FIELDS):
+    besides = scene.deed.action == RESTORE and LOST in scene.deed.fields
+    if not said or len(scene.deed.fields) != len(said) * len(FIELDS) + besides:
         return malformed(f"{', '.join(FIELDS)} of each person, numbered from 1", "people")
     if len({one["staff_id"] for one in said}) < len(said):
         return malformed("one person is named twice", "people")

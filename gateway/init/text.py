@@ -96,7 +96,8 @@ def summary(plan: Plan, folder: Path) -> str:
         lines += [f" {number}. {chinese} / {english}", f"    bianmin {command}"]
     lines += [
         "",
-        "keys/root.key.pem 与其口令只用于签发下级CA：请移到离线介质保存。",
-        "Move keys/root.key.pem and secrets/root-key.password off this machine; only a new issuing CA needs them.",
+        "keys/root.key.pem 与其口令只用于签发下级CA，以及可审批的人不足两名时恢复人员：请移到离线介质保存。",
+        "Move keys/root.key.pem and secrets/root-key.password off this machine; only a new issuing CA needs them, and",
+        "`bianmin certs staff restore`, when fewer than two people can approve any more.",
     ]
     return "\n".join(lines)

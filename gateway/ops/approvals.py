@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.ops.certs.acting import act, acting
+from gateway.ops.certs.shown import in_words
 from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def list_plans(shared: Shared, everything: bool, config_file: Path, as_jso
 @pass_shared
 @in_loop
 async def show(shared: Shared, plan: str, config_file: Path, as_json: bool) -> None:
-    """One plan whole, as it was signed."""
+    """One plan whole, as it was signed; certificates and requests in words, byte by byte with --json."""
     rows = await _read(shared, config_file, "plan_sha256 = :plan", {"plan": plan})
     if not rows:
         raise NotSo(f"there is no plan {plan}")
@@ -76,7 +77,10 @@ async def show(shared: Shared, plan: str, config_file: Path, as_json: bool) -> N
         echo_json(found)
         return
     for name, value in found.items():
-        click.echo(f"{name}: {json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value or ''}")
+        if not isinstance(value, dict) and value:
+            click.echo(f"{name}: {value}")
+    for line in in_words(found["plan"]):
+        click.echo(line)
 
 
 async def _read(shared: Shared, config_file: Path, where: str, params: dict[str, Any]) -> "list[Approval]":

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from gateway.ops.certs.acting import act, acting
-from gateway.ops.shared import Shared, config_option, echo_json, in_loop, json_option, pass_shared
+from gateway.ops.shared import Shared, config_option, echo_json, in_loop, is_day, json_option, pass_shared
 
 
 @click.group("authorise")
@@ -33,6 +33,8 @@ async def issue(shared: Shared, station: str, config_file: Path, **given: Any) -
     """
     from gateway.ops.money import fen_of
 
+    if not is_day(given["day"]):
+        raise click.UsageError("--date: a day is YYYY-MM-DD")
     fields = {name: given[name] for name in ("kind", "service", "account")}
     fields |= {"amount_fen": str(fen_of(given["amount"])), "date": given["day"]}
     acted = await act(shared, config_file, given, "authorization.issue", station, **fields)

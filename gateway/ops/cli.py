@@ -9,7 +9,7 @@ from gateway.ops.letters import replay_cli
 
 @click.group("ops")
 def group() -> None:
-    """Look at payments and messages; approve what another person prepared."""
+    """Payments, messages, alarms: look, rule, replay; hold the flow; approve what another person prepared."""
 
 
 for one in (trace.command, approvals.approve, approvals.reject, approvals.list_plans, approvals.show):

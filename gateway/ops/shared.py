@@ -67,6 +67,16 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")(command)
 
 
+def is_day(text: str) -> bool:
+    """Whether it is a day of the calendar as YYYY-MM-DD."""
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
 def echo_json(value: Any) -> None:
     """One JSON document on stdout, Chinese as it is."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))

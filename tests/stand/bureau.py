@@ -3,7 +3,7 @@
 import base64
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -85,10 +85,10 @@ class Bureau:
         """Clerk and chief, both of the key office, on the root's word."""
         return self.by_root("staff.found", self.newcomer(self.clerk, "李四"), self.newcomer(self.chief, "王五"))
 
-    def by_root(self, action: str, *people: Newcomer, **changes: Any) -> Act:
-        """A deed of the root's key."""
+    def by_root(self, action: str, *people: Newcomer, lost: Sequence[str] = (), **changes: Any) -> Act:
+        """A deed of the root's key. lost: whose keys are gone, of a restoring one."""
         root = Person("root", PemSigner(self.root.certificate, self.root.key))
-        return self.sign(root, self.deed(action, "46000000", fields=fields_of(people), **changes))
+        return self.sign(root, self.deed(action, "46000000", fields=fields_of(people, lost), **changes))
 
     def newcomer(self, person: Person, name: str, department: str = DEPARTMENT) -> Newcomer:
         """A person as the root's key brings him in."""

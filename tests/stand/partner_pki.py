@@ -61,6 +61,12 @@ class PartnerCa:
         begin = begins or self.now - timedelta(hours=1)
         return self._make(name, self.authority, begin, ends or begin + timedelta(days=365), host=host)
 
+    def middle(self) -> Held:
+        """An authority under this one."""
+        return self._make(
+            "middle", self.authority, self.now - timedelta(hours=1), self.now + timedelta(days=9), ca=True
+        )
+
     def alone(self, name: str = "self-signed", host: str = "") -> Held:
         """One that signed itself."""
         return self._make(name, None, self.now - timedelta(hours=1), self.now + timedelta(days=365), host=host)

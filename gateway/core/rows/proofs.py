@@ -53,7 +53,10 @@ class Seal(Row, frozen=True, kw_only=True):
 
 
 class EvidenceRow(Row, frozen=True, kw_only=True):
-    """What was judged, and to which effect. waiting: judged again when the open order ends."""
+    """What was judged, and to which effect. waiting: judged again when the open order ends.
+
+    sent: ids of the records of what we sent for it, one space between them; None where nothing was kept.
+    """
 
     TABLE: ClassVar[str] = "evidence"
     KEY: ClassVar[tuple[str, ...]] = ("evidence_id",)
@@ -62,6 +65,7 @@ class EvidenceRow(Row, frozen=True, kw_only=True):
     gateway_serial: str
     order_serial: str
     record_id: str | None
+    sent: str | None = None
     source: str
     event: str
     effect: str

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from certs.core.certificates import Certificate, CertificateError, parse_certificate
-from certs.core.life import Event
-from gateway.core.root_deeds import BY_ROOT, RESTORE, RESTORED, people_in
+from certs.core.life import Event, after
+from gateway.core.env import rfc3339
+from gateway.core.root_deeds import BY_ROOT, RESTORE, RESTORED, is_lost, lost_in, people_in
 from gateway.core.rows import Alarm, Approval, CertificateStep, RegisteredCertificate
 from gateway.core.scene import ROOT
 from gateway.ops.audit.deeds import Done
@@ -87,8 +88,42 @@ def people(deeds: Mapping[str, Done]) -> dict[str, tuple[Mapping[str, str], int]
 
 
 def judge_alarm(done: Done, alarms: Sequence[Alarm]) -> Iterator[str]:
-    """Nobody is restored without an alarm."""
+    """Nobody is restored without an alarm that names what was frozen with it."""
     if (done.action, done.did) == (RESTORE, True) and not any(
-        (one.kind, one.raised_at) == (RESTORED, done.at) for one in alarms
+        (one.kind, one.raised_at) == (RESTORED, done.at) and all(name in one.detail for name in lost_in(done.fields))
+        for one in alarms
     ):
-        yield f"the root's key restored staff, and there is no alarm {RESTORED}"
+        yield f"the root's key restored staff, and there is no alarm {RESTORED} that says so"
+
+
+def lost_by(done: Done, certificates: Mapping[str, RegisteredCertificate]) -> frozenset[str]:
+    """Keyids of the certificates that the root's word said are lost: those it found, not those it brought in."""
+    if (done.who, done.action, done.did) != (ROOT, RESTORE, True):
+        return frozenset()
+    own = {one.certificate.keyid for one in carried_by(done, None)}
+    named = lost_in(done.fields)
+    return frozenset(
+        one.keyid
+        for one in certificates.values()
+        if is_lost(one, named) and one.registered_at <= done.at and one.keyid not in own
+    )
+
+
+def judge_lost(done: Done, record_id: str, lives: Mapping[str, Sequence[CertificateStep]]) -> Iterator[str]:
+    """lives: the steps of what it said is lost. Whatever could still speak then was frozen in its commit."""
+    for keyid, steps in lives.items():
+        if any((one.record_id, one.event) == (record_id, Event.FREEZE) for one in steps):
+            continue
+        before = [one.to_state for one in steps if one.at < done.at][-1:]
+        stood = before + [one.to_state for one in steps if one.at == done.at]
+        if stood and all(after(state, Event.FREEZE) is not None for state in stood):
+            yield f"it said that {keyid} is lost, and did not freeze it"
+
+
+def told(done: Done) -> str | None:
+    """For people: whom the root's key restored and what it froze; None of any other deed."""
+    if (done.who, done.action, done.did) != (ROOT, RESTORE, True):
+        return None
+    people = ", ".join(f"{one['staff_id']} {one['name']}" for one in people_in(done.fields))
+    lost = ", ".join(lost_in(done.fields)) or "nothing"
+    return f"{RESTORED} at {rfc3339(done.at)}: the root's key brought in {people}, and froze as lost {lost}"

@@ -72,8 +72,16 @@ async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
     for plan in plans.values():
         signed.take(plan.plan_sha256, judge_plan(plan, deeds))
     for step in (step for found in (*lived.values(), *moved.values()) for step in found):
-        signed.take(f"{_subject(step)} step {step.number}", judge_deed(step, deeds, plans))
+        signed.take(f"{_subject(step)} step {step.number}", judge_deed(step, deeds, plans, certificates))
     for record_id, done in deeds.items():
+        lives: Mapping[str, Sequence[CertificateStep]] = {
+            keyid: lived.get(keyid, [])  # type: ignore[misc]  # each of its own kind
+            for keyid in sorted(brought_in.lost_by(done, certificates))
+        }
+        for wrong in brought_in.judge_lost(done, record_id, lives):
+            signed.add(record_id, wrong)
+        if (told := brought_in.told(done)) is not None:
+            signed.warn(told)
         for wrong in brought_in.judge_alarm(done, alarms):
             signed.add(record_id, wrong)
     if root is None and any(done.who == ROOT for done in deeds.values()):
@@ -203,7 +211,12 @@ def judge_plan(plan: Approval, deeds: Mapping[str, Done]) -> Iterator[str]:
         yield f"{plan.decided_by} prepared and approved it"
 
 
-def judge_deed(step: _Step, deeds: Mapping[str, Done], plans: Mapping[str, Approval]) -> Iterator[str]:
+def judge_deed(
+    step: _Step,
+    deeds: Mapping[str, Done],
+    plans: Mapping[str, Approval],
+    certificates: Mapping[str, RegisteredCertificate],
+) -> Iterator[str]:
     """Whoever the step names signed what it says, and it was done; the clock and the provisioning sign nothing."""
     if step.staff in (PROVISIONED, CLOCK):
         if step.staff == CLOCK and step.event != Event.EXPIRE:
@@ -222,7 +235,10 @@ def judge_deed(step: _Step, deeds: Mapping[str, Done], plans: Mapping[str, Appro
     # A key is set aside by the deed that waits.
     if not (done.did or step.event == stock.Movement.HAND_OUT):
         yield f"{done.who} signed {action}, and it was not done"
-    elif isinstance(step, CertificateStep) and brought_in.brings(step.number, step.event, action, plan):
+    elif isinstance(step, CertificateStep) and (
+        brought_in.brings(step.number, step.event, action, plan)
+        or (step.event == Event.FREEZE and step.subject in brought_in.lost_by(done, certificates))
+    ):
         return
     elif action not in wanted or (step.event in _TWO and plan is None):
         yield f"{done.who} signed {action}, which does not {step.event} it"

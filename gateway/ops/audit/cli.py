@@ -1,17 +1,15 @@
 """`bianmin audit`, `bianmin audit verify`."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.ops.shared import Shared, config_option, in_loop, json_option, pass_shared
+from gateway.ops.shared import Shared, config_option, in_loop, is_day, json_option, pass_shared
 
 if TYPE_CHECKING:
     from gateway.ops.audit.report import Report
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EVER = ("0000-00-00", "9999-99-99")
 
 
@@ -76,7 +74,7 @@ async def verify(ctx: click.Context, shared: Shared, config_file: Path, as_json:
 
     span = Span(**given)
     for day in (span.first, span.last):
-        if not _DAY.fullmatch(day):
+        if day not in _EVER and not is_day(day):
             raise click.UsageError("a day is YYYY-MM-DD")
     if span.first > span.last:
         raise click.UsageError("--from is not after --to")

@@ -4,7 +4,7 @@ Unlike the audit's own checks it reads the archive too, stays within the days it
 the CA's files instead of to the book, and can verify every signature once more. Memory does not grow with the days.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +14,11 @@ from certs.core.certificates import Certificate, Role
 from certs.core.chains import judge_among
 from certs.core.headers import content_digest
 from certs.core.signatures import holds
+from gateway.core.admit import CLOCK_SKEW_S, WINDOW_MAX_S
+from gateway.core.deeds import ROOT_DEED, read_deed
 from gateway.core.env import rfc3339
 from gateway.core.held import SEALER
+from gateway.core.items import Refusal
 from gateway.core.rows import Seal
 from gateway.core.told import SIGNED_REPLY
 from gateway.ops.audit.report import Checked, Findings, Report, make_report
@@ -67,6 +70,7 @@ class _Days:
         self.standings = Standings(snapshot, trust.issuings)
         self.found = {name: Findings(name) for name in ("records", "chain", "days", "signatures")}
         self.steps: dict[str, list[tuple[int, str]]] = {}
+        self.by_root: dict[bytes, str] = {}
         self.refused = 0
         self.end = seals.GENESIS
         self.previous = seals.GENESIS
@@ -93,7 +97,9 @@ class _Days:
                     links.add(
                         record_id, f"its link does not follow {after}: altered, moved, or something removed or put in"
                     )
-                if self.signatures and kind in _ROLES:
+                if self.signatures and kind == ROOT_DEED:
+                    signed.take(record_id, self._by_root(record, received_at))
+                elif self.signatures and kind in _ROLES:
                     signed.take(record_id, [one async for one in self._signature(record, received_at, serial)])
                 tree.add(leaf)
                 self.end, place, before = link, at, record_id
@@ -179,6 +185,20 @@ class _Days:
             yield "its signature does not hold"
         elif ended := await self._ended(record, received_at, serial):
             yield ended
+
+    def _by_root(self, record: seals.Record, received_at: int) -> Iterator[str]:
+        """What the root's own key signed, by the certificate of the configuration: within its window, and once."""
+        root, deed = self.trust.root, read_deed(record.base)
+        if root.keyid != record.keyid or not holds(root, root.alg, record.base, record.signature):
+            yield "it is not signed by the root"
+        elif not root.not_before.timestamp() * 1000 <= received_at < root.not_after.timestamp() * 1000:
+            yield "the root was not valid then"
+        elif isinstance(deed, Refusal):
+            yield f"what the root signed is no deed: {deed.detail}"
+        elif not deed.at // 1000 - CLOCK_SKEW_S <= received_at // 1000 <= deed.at // 1000 + WINDOW_MAX_S:
+            yield "it was received outside the window it was signed for"
+        elif (before := self.by_root.setdefault(record.base, record.record_id)) != record.record_id:
+            yield f"one signed deed, kept twice: {before}"
 
     async def close(self, day: str, sealed: Sealed | None, row: Seal | None) -> None:
         """A day's seal against its records, the day before and the archive's key."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from certs.certificates import Certificate
 from gateway.core.items_deeds import DEED_MAX
-from gateway.core.root_deeds import FIELDS
+from gateway.core.root_deeds import FIELDS, LOST
 from gateway.ops.shared import NotSo
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ class Newcomer:
     csr: bytes
 
 
-def fields_of(people: Sequence[Newcomer]) -> dict[str, str]:
-    """Fields of the deed, as `gateway.core.root_deeds` reads them."""
-    fields: dict[str, str] = {}
+def fields_of(people: Sequence[Newcomer], lost: Sequence[str] = ()) -> dict[str, str]:
+    """Fields of the deed, as `gateway.core.root_deeds` reads them. lost: staff ids and keyids."""
+    fields = {LOST: " ".join(dict.fromkeys(lost))} if lost else {}
     for number, one in enumerate(people, 1):
         coded = (b64encode(one.certificate.der).decode(), b64encode(one.csr).decode())
         texts = (one.staff_id, one.name, one.department, *coded)
@@ -50,9 +50,12 @@ def root_signer(folder: "Folder", secrets: "Secrets") -> Iterator[Any]:
         yield PemSigner(root.certificate, root.key)
 
 
-def request_of(file: Path) -> bytes:
-    """The DER of a certificate request in PEM or DER."""
-    from certs.core.pem import is_pem, read_pem
+def request_of(file: Path, whose: str = "") -> bytes:
+    """The DER of a certificate request in PEM or DER. Raises NotSo, naming file and person, for what is neither."""
+    from certs.core.pem import PemError, is_pem, read_pem
 
     data = file.read_bytes()
-    return read_pem(data, "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST") if is_pem(data) else data
+    try:
+        return read_pem(data, "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST") if is_pem(data) else data
+    except PemError as wrong:
+        raise NotSo(f"{f'{whose}: ' if whose else ''}{file} is no certificate request: {wrong}") from wrong

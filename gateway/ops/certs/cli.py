@@ -28,7 +28,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "key": ("gateway.ops.certs.key_cli", "key", "USB keys: receive, hand out, return, lost, destroy, list."),
     "staff": ("gateway.ops.certs.staff_cli", "staff", "People of the bureau: add, leave, renewal, restore, list."),
     "crl": ("gateway.ops.certs.crl_cli", "crl", "Publish the list of revoked certificates; show what is published."),
-    "partner": ("gateway.ops.certs.partner_cli", "partner", "Certificates of partners: add, approve, close, list."),
+    "partner": (
+        "gateway.ops.certs.partner_cli",
+        "partner",
+        "Certificates of partners: add, approve, close, verify, list; crl.",
+    ),
 }
 """By name: module, attribute, help."""
 

@@ -22,7 +22,7 @@ _DAY_MS = 86_400_000
 
 @click.group("partner")
 def partner() -> None:
-    """Certificates of partners: add, approve, close, list."""
+    """Certificates of partners: add, approve, close, verify, list; crl."""
 
 
 @partner.command("add")
@@ -101,6 +101,8 @@ async def verify(shared: Shared, biller: str, config_file: Path, **given: Any) -
     from gateway.ops.desk import open_desk
 
     config = shared.load(config_file)
+    if biller not in config.billers:
+        raise NotSo(f"refused (not-found): there is no biller {biller}")
     data, signature = _bytes_of(given["file"]), _bytes_of(given["signature"])
     async with open_desk(config, build_env(config, shared.adapters)) as desk:
         found = await partner_signature(desk, biller, data, signature, given["keyid"])

@@ -106,14 +106,13 @@ async def _place_of(shared: Shared, config_file: Path, keyid: str) -> dict[str, 
 
 async def _apply(shared: Shared, config_file: Path, csr: Path, fields: dict[str, str], who: dict[str, Any]) -> None:
     from certs.core.certificate_requests import KnownKeys, RequestRefused, read_request
-    from certs.core.pem import is_pem, read_pem
+    from gateway.ops.certs.by_root import request_of
 
-    data = _bytes(csr)
+    der = request_of(csr)
     try:
-        request = read_request(data, KnownKeys())
+        request = read_request(der, KnownKeys())
     except RequestRefused as refused:
-        raise NotSo(str(refused)) from refused
-    der = read_pem(data, "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST") if is_pem(data) else data
+        raise NotSo(f"{csr}: {refused}") from refused
     profile = "station" if fields["institution_code"] and not fields["staff_id"] else "operator"
     if fields["staff_id"] and fields["key_serial"] and fields["institution_code"]:
         profile = "staff"

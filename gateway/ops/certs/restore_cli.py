@@ -34,6 +34,12 @@ _PEOPLE_MAX = 2
     metavar="ID NAME DEPARTMENT CSR",
     help="Whom to bring in, with the request for his key; repeat for a second one.",
 )
+@click.option(
+    "--lost",
+    multiple=True,
+    metavar="STAFF_ID|KEYID",
+    help="Whose keys are gone, or which certificate: frozen in the same commit, and they count no more; repeatable.",
+)
 @click.option("--root-password-file", type=_FILE, help="One line. Default: asked for.")
 @click.option("--issuing-password-file", type=_FILE, help="One line. Default: asked for.")
 @click.option(
@@ -47,8 +53,9 @@ _PEOPLE_MAX = 2
 async def restore(shared: Shared, people: tuple[Any, ...], out: Path, config_file: Path, **given: Any) -> None:
     """Bring in one or two people with certificates that work at once, on the word of the root's key.
 
-    Only while fewer than two people can approve. Who is of the staff already gets another certificate under his own ID.
-    It raises the alarm `staff.restored`.
+    Only while fewer than two people can approve, whatever --lost names not counted: whoever has lost his key cannot
+    freeze it himself. Who is of the staff already gets another certificate under his own ID. It raises the alarm
+    `staff.restored`.
     """
     from certs.authority.files import write_certificate
     from certs.cli_ca import Secrets
@@ -68,7 +75,7 @@ async def restore(shared: Shared, people: tuple[Any, ...], out: Path, config_fil
         async with open_desk(config, build_env(config, shared.adapters)) as desk:
             folder = _own_folder(config, given["root_folder"])
             issued = await _issue(shared, desk, given["issuing_folder"] or given["root_folder"], people, unlock)
-            deed = make_deed(shared, given, RESTORE, secrets.token_hex(8), **fields_of(issued))
+            deed = make_deed(shared, given, RESTORE, secrets.token_hex(8), **fields_of(issued, given["lost"]))
             with made_whole(out) as made:
                 for one in issued:
                     write_certificate(made / f"{one.staff_id}.cert.pem", one.certificate)
@@ -78,7 +85,9 @@ async def restore(shared: Shared, people: tuple[Any, ...], out: Path, config_fil
         raise NotSo(f"{fault.shop_text} ({fault.hint})") from fault
     for one in issued:
         click.echo(f"{one.staff_id} {one.name} can approve with {one.certificate.keyid}")
-    click.echo("alarm staff.restored; freeze what was lost: bianmin certs freeze; look: bianmin audit")
+    for lost in dict.fromkeys(given["lost"]):
+        click.echo(f"{lost} is lost: frozen; end it for good with bianmin certs revoke")
+    click.echo("alarm staff.restored; look: bianmin audit, bianmin certs staff list")
 
 
 def _own_folder(config: "Config", path: Path) -> Any:
@@ -110,11 +119,11 @@ async def _issue(
     known, used = await known_keys(desk), await serials_of(desk, period.certificate.keyid)
     with opened_authority(folder, period.name, period.certificate, unlock) as authority:
         for staff_id, name, department, file in people:
-            csr = request_of(file)
+            csr = request_of(file, staff_id)
             try:
                 made = _certify(authority, csr, name, shared=shared, known=known, serials=used)
             except (IssueRefused, RequestRefused) as refused:
-                raise NotSo(f"{staff_id}: {refused}") from refused
+                raise NotSo(f"{staff_id}: {file}: {refused}") from refused
             found.append(Newcomer(staff_id=staff_id, name=name, department=department, certificate=made, csr=csr))
     return found
 

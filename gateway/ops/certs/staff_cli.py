@@ -12,7 +12,7 @@ from gateway.ops.shared import Shared, config_option, echo_json, in_loop, json_o
 
 @click.group("staff")
 def staff() -> None:
-    """People of the bureau: add, leave, renew, list; restore by the root's key."""
+    """People of the bureau: add, leave, renewal, list; restore by the root's key."""
 
 
 staff.add_command(restore)
@@ -64,7 +64,7 @@ def renewal(shared: Shared, /, csr: Path, out: Path, config_file: Path, **who: A
     try:
         read_request(der, KnownKeys())
     except RequestRefused as refused:
-        raise NotSo(str(refused)) from refused
+        raise NotSo(f"{csr}: {refused}") from refused
     with signer_of(shared, shared.load(config_file), who) as signer:
         write_new(out, signer.sign(renewal_text(signer.keyid, der)), 0o644)
     click.echo(f"signed by {signer.keyid}: bianmin certs renew {signer.keyid} {csr} --old-signature {out}")

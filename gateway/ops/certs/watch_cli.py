@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from certs.core.life import Life
 from gateway.ops.shared import Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 if TYPE_CHECKING:
@@ -13,18 +14,19 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.option("--state", default="", help="Only those in it: ISSUED, BOUND, ACTIVE, FROZEN, REVOKED …")
+@click.option("--state", type=click.Choice([str(one) for one in Life]), default=None, help="Only those in it.")
 @click.option("--station", default="", help="Only those bound to it now.")
 @click.option("--requests", is_flag=True, help="Applications instead of certificates.")
 @config_option
 @json_option
 @pass_shared
 @in_loop
-async def list_certificates(shared: Shared, config_file: Path, as_json: bool, requests: bool, **given: str) -> None:
+async def list_certificates(shared: Shared, config_file: Path, as_json: bool, requests: bool, **given: Any) -> None:
     """Every certificate with state, dates and place; or every application."""
     from gateway.config import build_env
     from gateway.ops.desk import open_desk
 
+    given["state"] = given["state"] or ""
     config = shared.load(config_file)
     async with open_desk(config, build_env(config, shared.adapters)) as desk:
         found = await (_requests(desk, given["state"]) if requests else _certificates(desk, given))

@@ -1,18 +1,15 @@
 """`bianmin evidence SERIAL`, `bianmin evidence --day DAY`, `bianmin evidence --compare`."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
+from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, is_day, json_option, pass_shared
 
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.store.port import Snapshot
-
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @click.command("evidence")
@@ -46,7 +43,7 @@ async def command(shared: Shared, serial: str | None, config_file: Path, as_json
         raise click.UsageError("one payment's serial, or --day")
     if serial is not None and not is_serial(serial):
         raise click.UsageError("a gateway serial is eight digits and 16 letters or digits")
-    if day is not None and not _DAY.fullmatch(day):
+    if day is not None and not is_day(day):
         raise click.UsageError("a day is YYYY-MM-DD")
     config = shared.load(config_file)
     folder = out or Path(f"evidence-{serial or day}")

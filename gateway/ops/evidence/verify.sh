@@ -2,7 +2,7 @@
 # Verifies this folder with openssl, sha256sum and POSIX tools only
 # (sh, awk, cmp, cut, find, grep, mktemp, od, sed, sort, tail, tr, wc, xargs). What it means: VERIFY.md.
 #   sh verify.sh [FOLDER]       trusts root.cert.pem of the folder: compare its fingerprint with the bureau's
-#   ROOT=FILE sh verify.sh ...  trusts FILE
+#   ROOT=FILE sh verify.sh ...  trusts FILE; what the root's own key signed (a root-deed) is verified by it too
 # A record is PROVEN by the bureau's signature over the day it lies in, where a list and the book say that this key
 # stood then. A station's (a request), a clerk's (a deed) or the gateway's own signature (a signed-reply) is verified too,
 # and says who spoke; not when: whoever held that key since could have signed with any moment. So a record of a day that is not signed is UNPROVEN.
@@ -96,7 +96,7 @@ done
 # 3. each record, in one pass over all: ID KIND LEAF DAY INDEX goes to $W/records, who signed it to $W/signers
 xargs wc -c <"$W/names" | awk 'NF == 2 && $2 != "total" { print $1 }' >"$W/sizes"
 [ "$(wc -l <"$W/sizes")" -eq "$(wc -l <"$W/names")" ] || die "a file of a name of no house"
-: >"$W/nonces"; : >"$W/deeds"; : >"$W/cats"
+: >"$W/nonces"; : >"$W/deeds"; : >"$W/cats"; : >"$W/requests"; : >"$W/told"
 run - "$W/sums" >"$W/records" <<'AWK'
 function first(name, line) { # the first line of a file of this record
   if (!(name in size)) fail(at ": " name " is missing")
@@ -142,6 +142,15 @@ function deed(recv, line) {
   if (recv < line - 60 || recv > line + 300) fail(at ": FORGED, it was received outside the window it was signed for")
   print sum["base"], at >(w "/deeds")
 }
+function told(line, file, asked, serial) { # whose request a reply answers, and of which payment it tells; a problem tells of none
+  file = "records/" id "/base"; asked = "-"; serial = "-"
+  while ((getline line <file) > 0) if (substr(line, 1, 26) == "\"signature\";req;key=\"bm\": ") asked = substr(line, 27)
+  close(file)
+  if (asked !~ /^:[A-Za-z0-9+\/=]+:$/) fail(at ": it names no request")
+  line = first("body")
+  if (line !~ /^[{]"type":/ && match(line, /"gateway_serial":"[0-9A-Z]+"/)) serial = substr(line, RSTART + 18, RLENGTH - 19)
+  print asked, id, serial >(w "/told")
+}
 function done(kind, recv, role, leaf, day, place, list, i, cat) {
   if (id == "") return
   kind = value("kind"); keyid = value("keyid"); recv = seconds(value("received_at"))
@@ -161,11 +170,13 @@ function done(kind, recv, role, leaf, day, place, list, i, cat) {
   if (("day" in size) + ("index" in size) == 1) fail(at ": day and index go together")
   if ("day" in size) { day = row("day"); place = row("index"); if (place !~ /^[0-9]+$/ || length(place) > 12) fail(at ": index is malformed") }
   if (day != "-" && day !~ /^[0-9-]+$/) fail(at ": day is malformed")
-  role = kind == "request" ? 1 : kind == "deed" ? 2 : kind == "signed-reply" ? 4 : 0
+  role = kind == "request" ? 1 : kind == "deed" ? 2 : kind == "signed-reply" ? 4 : kind == "root-deed" ? "root" : 0
   if (role) {
     if (!hex(keyid, 64)) fail(at ": no keyid")
     if ("crl" in size) { list = row("crl"); if (list !~ /^[0-9a-f]+-[0-9]+[.]pem$/) fail(at ": crl is malformed") }
-    if (role == 2) deed(recv); else message(recv, role == 1 ? "bianmin-v1" : "bianmin-reply-v1")
+    if (role == 2 || role == "root") deed(recv); else message(recv, role == 1 ? "bianmin-v1" : "bianmin-reply-v1")
+    if (role == 1) print id >(w "/requests")
+    if (role == 4) told()
     print "records/" id "/", role, keyid, value("received_at"), list, "base" >(w "/signers.records")
   }
   print id, kind, leaf, day, place
@@ -194,12 +205,30 @@ run "$W/sorted" <<'AWK'
 $1 == base { fail($2 " and " before " are FORGED: one signed deed, shown twice") }
 { base = $1; before = $2 }
 AWK
+# Each reply against the request it names, and against the payment that this folder says it is of. What lies under no
+# signature is told as such: "said to be of payment".
+while read -r ID; do echo ":$(openssl base64 -A -in "records/$ID/signature"): $ID"; done <"$W/requests" >"$W/signatures"
+run -v what="$WHAT" "$W/told" >"$W/answers" <<'AWK'
+BEGIN { while ((getline line <(ENVIRON["W"] "/signatures")) > 0) { split(line, p, " "); request[p[1]] = p[2] } }
+{ print "records/" $2 "/", $1 in request ? request[$1] : "-"
+  if (what ~ /^payment / && $3 != "-" && what != "payment " $3) fail("records/" $2 ": it tells of payment " $3 ", and this is said to be of another")
+  if (what == "payment " $3) print "named" }
+AWK
+[ -n "$DAY" ] || grep -qx named "$W/answers" || WHAT="said to be of $WHAT"
 
 # 4. each certificate: the one named, of its role alone, and under the root at the moment it signed; not on the list of
 # its authority that was in force then. KEYID LIST SECONDS HOW goes to $W/stood. A validity has two ends: where the first
 # and the last moment are well, so is every one between.
+while read -r F ROLE K T L DATA; do
+  [ "$ROLE" = root ] || continue
+  [ "$(openssl x509 -in "$ROOT" -outform DER | sha256sum | cut -c1-64)" = "$K" ] || die "$F: FORGED, it is not by the root"
+  echo "$T" >"$W/moment"; echo '{ print seconds($1) }' | run "$W/moment" >"$W/at"
+  openssl verify -x509_strict -attime "$(cat "$W/at")" -CAfile "$ROOT" "$ROOT" >/dev/null 2>&1 || die "$F: the root was not valid then"
+  openssl x509 -in "$ROOT" -pubkey -noout >"$W/pub/$K"
+  if openssl pkey -pubin -in "$W/pub/$K" -noout -text | grep -q prime256v1; then : >"$W/pub/$K.ec"; fi
+done <"$W/signers"
 run "$W/signers" >"$W/asked" <<'AWK'
-{ print $3, $2, $5, seconds($4) }
+$2 != "root" { print $3, $2, $5, seconds($4) }
 AWK
 sort -u "$W/asked" | sort -k1,3 -k4,4n >"$W/sorted"
 how() { # KEYID LIST SECONDS: sets HOW
@@ -328,18 +357,22 @@ BEGIN { w = ENVIRON["W"]
     note[p[1]] = "key: " is ", " (how == "ok" ? list(p[5]) : how == "revoked" ? "revoked on " list(p[5]) : how)
     # Who took the list or the status away could have taken a revocation away.
     good[p[1]] = how == "ok" && is == "ACTIVE" && p[5] != "-"
-    if (p[2] == 5 && how != "ok") fail(p[1] ": the archive's certificate was " how) } }
-{ f = "records/" $1 "/"; d = "days/" $4 "/"; proof = ""; by = ""
+    # No list and no status is above the root.
+    if (p[2] == "root") { good[p[1]] = 1; delete note[p[1]] }
+    if (p[2] == 5 && how != "ok") fail(p[1] ": the archive's certificate was " how) }
+  while ((getline line <(w "/answers")) > 0) { split(line, p, " "); answers[p[1]] = p[2] } }
+{ f = "records/" $1 "/"; d = "days/" $4 "/"; proof = ""; by = ""; whom = ""
   if (f in good && good[f]) {
-    by = "signed by the " ($2 == "request" ? "station" : $2 == "deed" ? "staff" : "gateway")
+    by = "signed by the " ($2 == "request" ? "station" : $2 == "deed" ? "staff" : $2 == "root-deed" ? "root" : "gateway")
     if (by !~ /gateway/) signed++
+    if (f in answers) whom = answers[f] == "-" ? ", to a request that is not here" : ", to the request " answers[f]
   }
   if ($4 == "-" || !(d in good)) why = "its day is not signed"
   else if (!good[d]) why = "the key that signed its day is not known to have stood, " note[d]
   else { why = ""; proven++; proof = "under the signed day " $4 }
   if (why == "") line = "PROVEN   " $1 " " $2 " " (by == "" ? "" : by ", ") proof
   else line = "UNPROVEN " $1 " " $2 " (" (by == "" ? "" : by ", time not proven: ") why ")"
-  print line (f in note ? " [" note[f] "]" : "") }
+  print line whom (f in note ? " [" note[f] "]" : "") }
 END { if (bad) exit 1
   if (proven == all) printf "OK 全部得到证明 %s, %d records: all are under a signed day, %d signed by who asked for it too\n", what, all, signed
   else printf "尚未证明 NOT PROVEN YET %s, %d records: %d UNPROVEN; 签名后请重新导出再验证 export again when it is signed\n", what, all, all - proven }

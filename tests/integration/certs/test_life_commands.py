@@ -205,3 +205,38 @@ def test_issued_by_an_authority_and_registered_elsewhere(tmp_path: Path) -> None
     assert (code, "not what was approved" in err) == (1, True)
     desk.done(1, "certs", "issue", request_id, "--out", str(out))
     assert desk.do(1, "certs", "issue", request_id)[0] == 1
+
+
+def test_what_is_no_state_and_no_day_is_wrong_use(tmp_path: Path) -> None:
+    """Exit 2: an empty answer would read as "there is none"."""
+    desk = Desk(tmp_path / "site")
+    config = ["--config", desk.config]
+    assert say(["certs", "list", "--state", "ACTIV", *config])[0] == 2
+    assert {one["state"] for one in desk.read("certs", "list", "--state", "ACTIVE")} == {"ACTIVE"}
+    assert desk.read("certs", "list", "--state", "FROZEN") == []
+    for words in (
+        ["audit", "verify", "--from", "2026-02-31"],
+        ["evidence", "--day", "2026-02-31", "--out", str(tmp_path / "out")],
+        ["evidence", "--day", "20260228", "--out", str(tmp_path / "out")],
+    ):
+        assert say([*words, *config])[0] == 2, words
+    words = [
+        "ops",
+        "authorise",
+        "issue",
+        "--kind",
+        "cancel",
+        "--station",
+        CODE,
+        "--service",
+        "telecom.bill",
+        "--account",
+        "1",
+    ]
+    code, _, err = desk.do(1, *words, "--amount", "1.00", "--date", "2026-02-31")
+    assert (code, "a day is YYYY-MM-DD" in err) == (2, True), err
+
+
+def test_init_says_what_the_roots_key_is_needed_for(tmp_path: Path) -> None:
+    code, said, _ = say(["init", str(tmp_path / "site")])
+    assert (code, "certs staff restore" in said, "不足两名" in said) == (0, True, True), said

@@ -85,6 +85,28 @@ def test_two_people_and_a_roll_over(office: Office) -> None:
     assert {(one["added_by"] != one["approved_by"]) for one in office.list()} == {True}
 
 
+def test_a_plan_is_read_before_it_is_approved(office: Office) -> None:
+    """M12: who approves a pin sees whose certificate it is and its SHA-256, not its base64; that is in --json."""
+    ca = PartnerCa(datetime.now(UTC))
+    held = ca.alone("their server").certificate
+    plan = office.run("add", "telecom", office.pem(held), "--use", "tls", who=1)[1].split()[-1]
+    words = ["ops", "show", plan, "--config", str(office.folder / "bianmin.toml")]
+    office.capture.readouterr()
+    assert run(words) == 0
+    said = office.capture.readouterr().out
+    assert f"    subject: CN=their server\n    valid: {held.not_before:%Y-%m-%d} to {held.not_after:%Y-%m-%d}\n" in said
+    assert f"    SHA-256: {held.keyid}\n" in said
+    assert "  biller: telecom\n" in said
+    assert "decided_by" not in said, "nobody has yet: no empty lines"
+    assert not any(line.endswith(":") for line in said.splitlines() if line not in ("plan:", "  certificate:"))
+    assert max(map(len, said.splitlines())) < 120, "no base64"
+    assert run([*words, "--json"]) == 0
+    assert len(json.loads(office.capture.readouterr().out)["plan"]["fields"]["certificate"]) > 500
+    code, said = office.run("add", "telecom", office.pem(ca.middle().certificate), "--use", "tls", who=1)
+    code, said = office.run("approve", said.split()[-1], who=2) if code == 0 else (code, said)
+    assert (code, "not that of an authority" in said) == (1, True), said
+
+
 def test_the_list_of_a_partners_ca(office: Office) -> None:
     now = datetime.now(UTC)
     ca, other = PartnerCa(now), PartnerCa(now, "另一个")
@@ -133,6 +155,8 @@ def test_a_file_that_a_partner_signed(office: Office) -> None:
     code, said = office.run("verify", "telecom", str(data), str(good))
     assert (code, said) == (0, f"signed by telecom {held.certificate.keyid}\n")
     assert office.run("verify", "telecom", str(data), str(good), "--keyid", held.certificate.keyid)[0] == 0
+    code, said = office.run("verify", "nobody", str(data), str(good))
+    assert (code, "(not-found): there is no biller nobody" in said) == (1, True)
     code, said = office.run("verify", "telecom", str(data), str(bad))
     assert code == 1
     assert "signature-invalid" in said

@@ -90,6 +90,7 @@ def test_only_with_the_pinned_certificate(tmp_path: Path, capsys: pytest.Capture
     [
         ('partner_client_certs = ["telecom"]', "no biller while there are no TLS files"),
         ('partner_server_certs = ["nobody"]', "not nobody"),
+        ('partner_server_certs = ["telecom"]', "billers.telecom.base_url: expected an https:// address"),
         ('partner_client_certs = ["nobody"]\ntls_cert_file = "a"\ntls_key_file = "b"', "not nobody"),
     ],
 )
@@ -101,3 +102,6 @@ def test_settings_that_mean_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     assert run(["config", "check", "--config", str(config)]) == 2
     assert told in capsys.readouterr().err
+    if "partner_server_certs" in text:
+        assert run(["serve", "--config", str(config)]) == 2, "nor does it start"
+        assert told in capsys.readouterr().err

@@ -74,6 +74,39 @@ def test_a_bureau_locked_out_comes_back(desk: Desk, tmp_path: Path) -> None:
     assert say(restoring(desk, tmp_path / "again", people[0]))[0] == 1
 
 
+def test_both_keys_are_lost_and_nobody_can_freeze_them(desk: Desk, tmp_path: Path) -> None:
+    """M12: whoever lost his key cannot freeze it; the root's key does, and the bureau stands again in one commit."""
+    one, two, out = new_key(tmp_path, "one"), new_key(tmp_path, "two"), tmp_path / "out"
+    words = restoring(desk, out, ("zhou", "周八", one), ("staff-2", "王五", two))
+    (keyid,) = (o["keyid"] for o in desk.read("certs", "list") if o["staff_id"] == "staff-2")
+    code, _, err = say([*words, "--lost", "staff-9"])
+    assert (code, "staff-9" in err, out.exists()) == (1, True, False), err
+    code, said, err = say([*words, "--lost", "staff-1", "--lost", keyid])
+    assert (code, "staff-1 is lost: frozen" in said) == (0, True), err
+    held = {(o["staff_id"], o["state"]) for o in desk.read("certs", "list", "--state", "FROZEN")}
+    assert held == {("staff-1", "FROZEN"), ("staff-2", "FROZEN")}
+    assert desk.do(1, "certs", "staff", "leave", "zhou")[0] == 1, "a thief's word"
+    code, said, _ = say(["audit", "--config", desk.config])
+    assert (code, f"froze as lost staff-1, {keyid}" in said) == (0, True), said
+
+
+def test_a_file_that_is_no_request(desk: Desk, tmp_path: Path) -> None:
+    """Told with file and person, and nothing was made."""
+    wrong, broken, out = tmp_path / "wrong.pem", tmp_path / "broken.der", tmp_path / "out"
+    wrong.write_bytes((desk.folder / "keys" / "staff-1.cert.pem").read_bytes())
+    broken.write_bytes(b"0\x82")
+    for file in (wrong, broken):
+        code, _, err = say(restoring(desk, out, ("zhou", "周八", file)))
+        assert (code, "zhou: " in err, str(file) in err, "Traceback" in err, out.exists()) == (
+            1, True, True, False, False,
+        ), err  # fmt: skip
+        words = ["certs", "staff", "renewal", str(file), str(out), "--config", desk.config]
+        code, _, err = say([*words, *desk.who(2)])
+        assert (code, str(file) in err, out.exists()) == (1, True, False), err
+        code, _, err = desk.do(1, "certs", "apply", str(file), "--staff", "staff-1")
+        assert (code, str(file) in err) == (1, True), err
+
+
 def test_another_installations_root_brings_nobody_in(desk: Desk, tmp_path: Path) -> None:
     other = Desk(tmp_path / "other")
     person = ("zhou", "周八", new_key(tmp_path, "one"))

@@ -117,6 +117,14 @@ BY_MEANING: dict[str, tuple[tuple[str, ...], set[str]]] = {
         ("DELETE FROM breaks " + OF % "contradicted" + " AND code = 'DUPLICATE'",),
         {"breaks"},
     ),
+    "evidence whose record is gone": (
+        ("UPDATE evidence SET record_id = 'Z' " + OF % "corrected",),
+        {"evidence", "records-of-payments"},
+    ),
+    "what was sent is not of its payment": (
+        ("UPDATE evidence SET sent = 'Z' " + OF % "corrected",),
+        {"records-of-payments"},
+    ),
     "a wrong amount without its break": (("DELETE FROM breaks " + OF % "half",), {"breaks"}),
     "a break without its alarm": (
         ("DELETE FROM alarms WHERE kind = 'break.duplicate'",),

@@ -35,6 +35,7 @@ CHECKS = [
     "one-key-one-effect",
     "signed-request",
     "outbox",
+    "records-of-payments",
     "leaves",
     *("chain", "seals", "seal-lag", "archive"),
     *("certificate-steps", "two-people", "deeds-signed", "rebuilt"),
@@ -277,7 +278,6 @@ CORRUPTIONS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "a success without evidence": (("DELETE FROM evidence " + OF % "success",), {"evidence"}),
     "a doubt without evidence": (("DELETE FROM evidence " + OF % "unknown",), {"evidence"}),
     "a payment nobody signed": (("UPDATE records SET gateway_serial = NULL " + OF % "success",), {"evidence"}),
-    "evidence whose record is gone": (("UPDATE evidence SET record_id = 'Z' " + OF % "corrected",), {"evidence"}),
     "a payment without its key": (
         ("DELETE FROM idempotency_keys " + OF % "success",),
         {"one-key-one-effect"},

@@ -14,6 +14,7 @@ from gateway.core import items, rows
 from gateway.core.told import KeepReplies
 from gateway.ops.audit.days import Span, Trust, verify_days
 from gateway.ops.audit.report import Report
+from gateway.ops.audit.sealed import leaf_of
 from gateway.ops.evidence.collect import collect
 from gateway.store.port import Snapshot
 from tests.stand.signed_house import SignedHouse, leaf_text, resum, verify
@@ -64,6 +65,7 @@ def test_m11_a_payment_with_its_reply_and_the_partners_bytes(signed: SignedHouse
     found = kinds(folder)
     assert set(found) == {"request", "reply", "notice", "query", REPLY, REQUEST, ANSWER}
     assert (found[REQUEST] / "body").read_bytes().endswith(b"<ask/>")
+    assert (found[REQUEST].name < found["query"].name, found["notice"].name < found[ANSWER].name) == (True, True)
     assert (found[ANSWER] / "body").read_bytes() == b"success"
     code, said = verify(folder)
     assert code == 0, said
@@ -159,3 +161,106 @@ def test_what_does_not_lead_to_its_days_root_is_not_said_to_be_under_it(signed: 
     assert signed.snapshot(proven) == {"request", "reply", REPLY}
     signed.house.rewrite("records", "leaf = ? WHERE record_id = ?", b"\x01" * 32, told.record_id)
     assert signed.snapshot(proven) == set(), "a leaf is a sibling of the others: the root is another"
+
+
+def told_of(signed: SignedHouse, folder: Path) -> tuple[rows.Payment, Path]:
+    """The folder of a payment with a reply that tells of it, and that reply's part of it."""
+    payment = signed.pay(10_001)
+    told = signed.reply(payment, msgspec.json.encode({"gateway_serial": payment.gateway_serial, "state": "SUCCESS"}))
+    signed.close_day()
+    signed.write(payment, folder)
+    return payment, folder / "records" / told.record_id
+
+
+def test_m11_a_reply_is_told_with_its_request_and_its_payment(signed: SignedHouse, tmp_path: Path) -> None:
+    """M11: what a folder is said to be of is held against the payment that our signed reply names."""
+    payment, reply = told_of(signed, tmp_path / "out")
+    code, said = verify(tmp_path / "out")
+    assert code == 0, said
+    request = kinds(tmp_path / "out")["request"].name
+    assert f" {reply.name} {REPLY} " in said
+    assert f", to the request {request} [" in said
+    assert f"OK 全部得到证明 payment {payment.gateway_serial}, " in said
+    contents = tmp_path / "out" / "contents"
+    other = payment.gateway_serial[:-1] + ("0" if payment.gateway_serial[-1] != "0" else "1")
+    contents.write_text(contents.read_text().replace(payment.gateway_serial, other))
+    resum(tmp_path / "out")
+    code, said = verify(tmp_path / "out")
+    assert code == 1
+    assert f"it tells of payment {payment.gateway_serial}, and this is said to be of another" in said
+
+
+def test_a_folder_without_a_reply_is_only_said_to_be_of_its_payment(signed: SignedHouse, tmp_path: Path) -> None:
+    payment, reply = told_of(signed, tmp_path / "out")
+    shutil.rmtree(reply)
+    contents = tmp_path / "out" / "contents"
+    count = len(list((tmp_path / "out" / "records").iterdir()))
+    contents.write_text(f"payment {payment.gateway_serial}\nrecords {count}\n")
+    resum(tmp_path / "out")
+    code, said = verify(tmp_path / "out")
+    assert code == 0, said
+    assert f"OK 全部得到证明 said to be of payment {payment.gateway_serial}, " in said
+
+
+def test_a_reply_whose_request_was_taken_out_says_so(signed: SignedHouse, tmp_path: Path) -> None:
+    payment, _ = told_of(signed, tmp_path / "out")
+    shutil.rmtree(kinds(tmp_path / "out")["request"])
+    contents = tmp_path / "out" / "contents"
+    count = len(list((tmp_path / "out" / "records").iterdir()))
+    contents.write_text(f"payment {payment.gateway_serial}\nrecords {count}\n")
+    resum(tmp_path / "out")
+    assert ", to a request that is not here [" in verify(tmp_path / "out")[1]
+
+
+def root_deed(signed: SignedHouse) -> rows.Record:
+    (record,) = signed.house.rows_of(rows.Record, "kind = 'root-deed'")
+    return record
+
+
+def test_m12_what_the_root_signed_is_verified_by_the_root(signed: SignedHouse, tmp_path: Path) -> None:
+    """M12: the deed that brought the first staff in, by strangers and by `audit verify --signatures`."""
+    signed.close_day()
+    deed = root_deed(signed)
+    signed.write_day("2026-11-24", tmp_path / "out")
+    code, said = verify(tmp_path / "out")
+    assert code == 0, said
+    assert f"PROVEN   {deed.record_id} root-deed signed by the root, under the signed day 2026-11-24\n" in said
+    assert again(signed)["signatures"] == []
+
+
+@pytest.mark.parametrize("how", ["signature", "keyid", "late"])
+def test_what_the_root_did_not_sign_is_found(how: str, signed: SignedHouse, tmp_path: Path) -> None:
+    """Also where whoever forged it made leaf and day again, archive key and all."""
+    deed = root_deed(signed)
+    certificate, key = signed.bureau.certify("gateway", Role.OPERATOR)
+    values: dict[str, Any] = {
+        "signature": {"signature": PemSigner(certificate, key).sign(deed.base)},
+        "keyid": {"keyid": certificate.keyid, "signature": PemSigner(certificate, key).sign(deed.base)},
+        "late": {"received_at": deed.received_at + 301_000},
+    }[how]
+    forged = msgspec.structs.replace(deed, **values)
+    forged = msgspec.structs.replace(forged, leaf=leaf_of(forged))
+    for name in ("signature", "keyid", "received_at", "leaf"):
+        signed.house.rewrite("records", f"{name} = ? WHERE record_id = ?", getattr(forged, name), deed.record_id)
+    signed.close_day()
+    found = again(signed)
+    assert (found["records"], found["chain"], found["days"]) == ([], [], [])
+    assert [deed.record_id in one for one in found["signatures"]] == [True]
+    signed.write_day("2026-11-24", tmp_path / "out")
+    code, said = verify(tmp_path / "out")
+    assert code == 1
+    assert deed.record_id in said
+
+
+def test_one_deed_of_the_root_kept_twice_is_found(signed: SignedHouse, tmp_path: Path) -> None:
+    deed = root_deed(signed)
+    payment = signed.pay(10_001)
+    (other,) = signed.house.rows_of(rows.Record, "kind = 'reply' AND gateway_serial = ?", payment.gateway_serial)
+    twice = msgspec.structs.replace(deed, record_id=other.record_id)
+    twice = msgspec.structs.replace(twice, leaf=leaf_of(twice))
+    for name in ("kind", "received_at", "keyid", "base", "signature", "body", "leaf"):
+        signed.house.rewrite("records", f"{name} = ? WHERE record_id = ?", getattr(twice, name), twice.record_id)
+    signed.close_day()
+    assert any("kept twice" in one for one in again(signed)["signatures"])
+    signed.write_day("2026-11-24", tmp_path / "out")
+    assert "one signed deed, shown twice" in verify(tmp_path / "out")[1]

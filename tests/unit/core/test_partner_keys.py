@@ -98,6 +98,18 @@ def test_two_people_pin_it(desk: Desk) -> None:
     assert (row.added_by, row.approved_by, row.state) == ("s-1", "s-2", "ACTIVE")
 
 
+def test_an_authoritys_certificate_is_pinned_for_its_lists_alone(desk: Desk) -> None:
+    """M12: what others stand under is nobody's own; one that signed itself and may sign others, as tools make them, is
+    compared byte by byte."""
+    under = desk.ca.middle()
+    for use in ("sign", "tls"):
+        refused = desk.prepare(under, use)
+        assert isinstance(refused, items.Refusal)
+        assert "authority" in refused.detail
+    desk.add(under, "ca")
+    desk.add(desk.ca.authority, "tls")
+
+
 def test_roll_over(desk: Desk) -> None:
     old, new, third = desk.ca.alone("old"), desk.ca.alone("new"), desk.ca.alone("third")
     desk.add(old)

@@ -18,6 +18,7 @@ from gateway.core.root_deeds import BY_ROOT
 from gateway.ops.audit import audit_sqlite
 from gateway.ops.roles import load_rights
 from tests.stand.bureau import Bureau, Person
+from tests.stand.house import keyid as keyid_of
 from tests.stand.office import Office
 
 
@@ -33,7 +34,7 @@ def locked_out(office: Office) -> None:
     office.do(office.clerk, "certs.freeze", office.chief.keyid)
 
 
-def restore(office: Office, *people: tuple[Person, str], **changes: str) -> items.Refusal | Acted:
+def restore(office: Office, *people: tuple[Person, str], **changes: Any) -> items.Refusal | Acted:
     newcomers = [office.bureau.newcomer(one, name) for one, name in people]
     (reply,) = office.house.batch([office.bureau.by_root("staff.restore", *newcomers, **changes)])
     assert isinstance(reply, items.Refusal | Acted)
@@ -195,3 +196,62 @@ def test_a_deed_with_more_or_less_than_its_fields_is_malformed(office: Office) -
     for changed in (fields | {"more": "x"}, {k: v for k, v in fields.items() if k != "csr_1"}, fields | {"csr_1": "x"}):
         deed = office.bureau.deed("staff.restore", "x", fields=changed)
         assert office.house.ask(office.bureau.sign(root, deed), items.Refusal).slug == "malformed"
+
+
+def test_both_keys_are_lost_and_nobody_is_left_to_freeze_them(office: Office) -> None:
+    """The way back needs no hand of those who lost their keys: the root's deed freezes, and counts after that."""
+    new = office.bureau.person("s-2", "王五"), office.bureau.person("s-9", "吴九")
+    both = (new[0], "王五"), (new[1], "吴九")
+    assert slug(restore(office, *both)) == "state-conflict", "two seem to be able"
+    office.house.advance(1)
+    assert slug(restore(office, *both, lost=["s-1", office.chief.keyid])) == "ACTIVE"
+    for gone in (office.clerk, office.chief):
+        assert office.state(gone.keyid) == "FROZEN"
+        assert office.steps(gone.keyid)[-1] == ("freeze", "ACTIVE", "FROZEN", "root")
+        assert office.no(gone, "staff.leave", "s-9") == "certificate-revoked"
+    assert [office.state(one.keyid) for one in new] == ["ACTIVE", "ACTIVE"], "what it brings in is not lost with him"
+    records = {one.record_id for one in office.house.rows_of(rows.Record, "kind = 'root-deed'")}
+    (frozen,) = {
+        one.record_id for one in office.house.rows_of(rows.CertificateStep, "event = 'freeze'") if one.record_id
+    }
+    assert frozen in records
+    (alarm,) = office.house.rows_of(rows.Alarm, "kind = 'staff.restored'")
+    assert f"frozen as lost: s-1、{office.chief.keyid}:" in alarm.detail
+    plan = str(office.do(new[0], "certs.unfreeze", office.clerk.keyid).waits)
+    assert office.do(new[1], "ops.approve", plan).state == "DONE"
+    assert sound(office)
+
+
+def test_one_lost_is_enough_and_a_refused_deed_freezes_nothing(office: Office) -> None:
+    new = office.bureau.person("s-9", "吴九")
+    third = office.third()
+    assert slug(restore(office, (new, "吴九"), lost=["s-1"])) == "state-conflict", "two are left"
+    station = keyid_of(1)
+    finance = office.bureau.newcomer(office.bureau.person("s-8", "周八"), "周八", "计财部")
+    (still,) = office.house.batch([office.bureau.by_root("staff.restore", finance, lost=["s-1", "s-2"])])
+    assert isinstance(still, items.Refusal)
+    wrong = {
+        "not-found": (["s-1", "s-2", "nobody"], ["s-1", "s-2", station]),
+        "malformed": (["s-1", "s-2 "], ["s-1", "", "s-2"], [f"s-{n}" for n in range(17)]),
+    }
+    for told, cases in wrong.items():
+        for lost in cases:
+            assert slug(restore(office, (new, "吴九"), lost=lost)) == told, lost
+    assert {office.state(one.keyid) for one in (office.clerk, office.chief, third)} == {"ACTIVE"}
+    assert office.state(station) == "ACTIVE"
+    assert slug(restore(office, (new, "吴九"), lost=["s-1", "s-2"])) == "ACTIVE"
+    assert (office.state(office.clerk.keyid), office.state(third.keyid)) == ("FROZEN", "ACTIVE")
+    assert sound(office)
+
+
+def test_who_stands_under_no_ca_of_ours_any_more_cannot_approve(office: Office) -> None:
+    """Counted as their deeds are judged: an issuing CA that was taken out of the configuration takes its people."""
+    new = office.bureau.newcomer(office.bureau.person("s-9", "吴九"), "吴九")
+    again = office.bureau.newcomer(office.bureau.person("s-8", "周八"), "周八")
+    act = office.bureau.by_root("staff.restore", new, again)
+    assert office.house.ask(act, items.Refusal).slug == "state-conflict"
+    other = Bureau(lambda: office.house.now)
+    office.house.trust(other)
+    office.house.advance(1)
+    people = [other.newcomer(other.person(f"s-{n}", "周八"), "周八") for n in (8, 9)]
+    assert office.house.ask(other.by_root("staff.restore", *people), Acted).state == "ACTIVE"

@@ -41,9 +41,12 @@ class Story:
         office.do(office.clerk, "partner.close", keyid, biller="acme")
         self.closed = keyid
         self.other = office.staff_bound("s-1", "李四").keyid
-        office.do(office.clerk, "certs.freeze", office.chief.keyid)
+        self.spare = office.second_certificate(office.chief).keyid
+        office.do(office.clerk, "certs.freeze", self.spare)
+        self.chief = office.chief.keyid
         new = bureau.person("s-8", "周八")
-        office.house.batch([bureau.by_root("staff.restore", bureau.newcomer(new, "周八"))])
+        office.house.advance(60)
+        office.house.batch([bureau.by_root("staff.restore", bureau.newcomer(new, "周八"), lost=["s-2"])])
         self.restored, self.first = new.keyid, office.clerk.keyid
         self.plan = str(office.do(new, "staff.leave", "s-1").waits)
         office.do(new, "ops.reject", self.plan)
@@ -65,6 +68,8 @@ def test_sound_book(story: Story) -> None:
     report = story.audit()
     assert OURS.isdisjoint(report.failed()), report.text()
     assert "taken as it stands" not in report.text()
+    assert "deeds-signed: note: staff.restored at 2026-" in report.text()
+    assert "the root's key brought in s-8 周八, and froze as lost s-2" in report.text()
 
 
 def test_without_the_configuration_the_roots_word_is_taken_and_that_is_said(story: Story) -> None:
@@ -79,6 +84,10 @@ ADDED = "(SELECT record_id FROM certificate_steps WHERE subject = '{added}' AND 
 LATER = (
     "INSERT INTO certificate_steps SELECT subject, 6, 'freeze', 'ACTIVE', 'FROZEN', at, staff, deed, record_id, reason"
     " FROM certificate_steps WHERE subject = '{restored}' AND number = 5"
+)
+OTHERS = (
+    "INSERT INTO certificate_steps SELECT '{other}', 5, 'freeze', 'BOUND', 'FROZEN', at, staff, deed, record_id,"
+    " reason FROM certificate_steps WHERE subject = '{chief}' AND event = 'freeze'"
 )
 CHANGES = {
     "the first staff in another department": (
@@ -118,6 +127,10 @@ CHANGES = {
         "rebuilt: {other}: root signed for another certificate",
     ),
     "no alarm": ("DELETE FROM alarms WHERE kind = 'staff.restored'", "there is no alarm staff.restored"),
+    "an alarm that keeps quiet about what was frozen": (
+        "UPDATE alarms SET detail = replace(detail, 's-2', '') WHERE kind = 'staff.restored'",
+        "there is no alarm staff.restored that says so",
+    ),
     "another's word instead of the root's": (
         f"UPDATE records SET signature = zeroblob(64) WHERE record_id = {ROOTED}",
         "its signature is not by the certificate it names",
@@ -133,6 +146,18 @@ CHANGES = {
     "the root's word as a person's": (
         f"UPDATE records SET kind = 'deed', keyid = '{{first}}' WHERE record_id = {ROOTED}",
         "staff.restore is not what this key may do",
+    ),
+    "a lost certificate that the root's word left as it was": (
+        "DELETE FROM certificate_steps WHERE subject = '{chief}' AND event = 'freeze'",
+        "it said that {chief} is lost, and did not freeze it",
+    ),
+    "frozen on the root's word, which names others": (
+        OTHERS,
+        "root signed staff.restore, which does not freeze it",
+    ),
+    "a lost certificate revoked on the root's word": (
+        "UPDATE certificate_steps SET event = 'revoke', to_state = 'REVOKED' WHERE subject = '{chief}' AND number = 6",
+        "root signed staff.restore, which does not revoke it",
     ),
     "a later step on the root's word": (
         LATER,

@@ -35,12 +35,12 @@ def server_of(held: Held, folder: Path, *, clients: str = "") -> ssl.SSLContext:
     return context
 
 
-async def ask(server: ssl.SSLContext, files: TlsFiles) -> Result:
+async def ask(server: ssl.SSLContext, files: TlsFiles, pins: list[bytes] | None = None) -> Result:
     """One call to a server, with these files of ours."""
     async with partner(polite, server) as theirs:
         caller = HttpCaller(
             clock=SystemClock(), base_url=f"https://127.0.0.1:{theirs.port}", connections=1,
-            ssl_context=client_context(files),
+            ssl_context=client_context(files, pins),
         )  # fmt: skip
         await caller.open()
         try:
@@ -173,3 +173,18 @@ async def test_no_system_ca_is_believed_beside_pins() -> None:
     assert context.cert_store_stats()["x509"] == 0
     with pytest.raises(ValueError, match="pinned"):
         client_context(TlsFiles(), [b"none"])
+
+
+@pytest.mark.parametrize("pinned_by", ["file", "book"])
+async def test_nothing_under_a_pinned_certificate_is_believed(tmp_path: Path, pinned_by: str) -> None:
+    """M12: the pin is one certificate. Whoever holds the key of one that may sign others makes no server by it."""
+    ca = PartnerCa(NOW)
+    under = ca.leaf("server", host="127.0.0.1")
+    chain = tmp_path / "server.cert.pem"
+    theirs = server_of(under, tmp_path)
+    chain.write_bytes(chain.read_bytes() + ca.authority.certificate.parsed.public_bytes(Encoding.PEM))
+    theirs.load_cert_chain(chain, tmp_path / "server.key.pem", PASSWORD)
+    files = TlsFiles(pinned_cert_file=pem(tmp_path, "pins.pem", ca.authority)) if pinned_by == "file" else TlsFiles()
+    pins = None if pinned_by == "file" else [ca.authority.certificate.der]
+    assert isinstance(await ask(theirs, files, pins), NeverLeft)
+    assert isinstance(await ask(theirs, TlsFiles(ca_file=pem(tmp_path, "ca.pem", ca.authority))), Reply)

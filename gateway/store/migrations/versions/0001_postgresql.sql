@@ -68,6 +68,7 @@ CREATE TABLE archive_evidence (
   gateway_serial TEXT NOT NULL,
   order_serial TEXT NOT NULL,
   record_id TEXT,
+  sent TEXT,
   source TEXT NOT NULL,
   event TEXT NOT NULL,
   effect TEXT NOT NULL,
@@ -694,6 +695,7 @@ CREATE TABLE evidence (
   gateway_serial TEXT NOT NULL,
   order_serial TEXT NOT NULL,
   record_id TEXT,
+  sent TEXT,
   source TEXT NOT NULL,
   event TEXT NOT NULL,
   effect TEXT NOT NULL,
@@ -1112,7 +1114,7 @@ CREATE TRIGGER postings_no_update BEFORE UPDATE ON postings FOR EACH ROW EXECUTE
 
 CREATE FUNCTION evidence_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF EXISTS (SELECT 1 FROM archive_evidence a WHERE a.evidence_id = OLD.evidence_id AND a.gateway_serial IS NOT DISTINCT FROM OLD.gateway_serial AND a.order_serial IS NOT DISTINCT FROM OLD.order_serial AND a.record_id IS NOT DISTINCT FROM OLD.record_id AND a.source IS NOT DISTINCT FROM OLD.source AND a.event IS NOT DISTINCT FROM OLD.event AND a.effect IS NOT DISTINCT FROM OLD.effect AND a.waiting IS NOT DISTINCT FROM OLD.waiting AND a.biller_serial IS NOT DISTINCT FROM OLD.biller_serial AND a.paid_fen IS NOT DISTINCT FROM OLD.paid_fen AND a.biller_date IS NOT DISTINCT FROM OLD.biller_date AND a.resp_code IS NOT DISTINCT FROM OLD.resp_code AND a.cause IS NOT DISTINCT FROM OLD.cause AND a.created_at IS NOT DISTINCT FROM OLD.created_at) THEN
+  IF EXISTS (SELECT 1 FROM archive_evidence a WHERE a.evidence_id = OLD.evidence_id AND a.gateway_serial IS NOT DISTINCT FROM OLD.gateway_serial AND a.order_serial IS NOT DISTINCT FROM OLD.order_serial AND a.record_id IS NOT DISTINCT FROM OLD.record_id AND a.sent IS NOT DISTINCT FROM OLD.sent AND a.source IS NOT DISTINCT FROM OLD.source AND a.event IS NOT DISTINCT FROM OLD.event AND a.effect IS NOT DISTINCT FROM OLD.effect AND a.waiting IS NOT DISTINCT FROM OLD.waiting AND a.biller_serial IS NOT DISTINCT FROM OLD.biller_serial AND a.paid_fen IS NOT DISTINCT FROM OLD.paid_fen AND a.biller_date IS NOT DISTINCT FROM OLD.biller_date AND a.resp_code IS NOT DISTINCT FROM OLD.resp_code AND a.cause IS NOT DISTINCT FROM OLD.cause AND a.created_at IS NOT DISTINCT FROM OLD.created_at) THEN
     RETURN OLD;
   END IF;
   RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
@@ -1122,7 +1124,7 @@ CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence FOR EACH ROW EXECUTE
 
 CREATE TRIGGER evidence_no_truncate BEFORE TRUNCATE ON evidence FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER evidence_no_update BEFORE UPDATE OF evidence_id, gateway_serial, order_serial, record_id, source, event, effect, biller_serial, paid_fen, biller_date, resp_code, cause, created_at ON evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER evidence_no_update BEFORE UPDATE OF evidence_id, gateway_serial, order_serial, record_id, sent, source, event, effect, biller_serial, paid_fen, biller_date, resp_code, cause, created_at ON evidence FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE FUNCTION records_may_leave() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -71,6 +71,7 @@ CREATE TABLE archive_evidence (
   gateway_serial TEXT NOT NULL,
   order_serial TEXT NOT NULL,
   record_id TEXT,
+  sent TEXT,
   source TEXT NOT NULL,
   event TEXT NOT NULL,
   effect TEXT NOT NULL,
@@ -726,6 +727,7 @@ CREATE TABLE evidence (
   gateway_serial TEXT NOT NULL,
   order_serial TEXT NOT NULL,
   record_id TEXT,
+  sent TEXT,
   source TEXT NOT NULL,
   event TEXT NOT NULL,
   effect TEXT NOT NULL,
@@ -1099,9 +1101,9 @@ CREATE TRIGGER postings_no_delete BEFORE DELETE ON postings WHEN NOT EXISTS (SEL
 
 CREATE TRIGGER postings_no_update BEFORE UPDATE ON postings BEGIN SELECT RAISE(ABORT, 'postings is append-only'); END;
 
-CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence WHEN NOT EXISTS (SELECT 1 FROM archive_evidence a WHERE a.evidence_id = OLD.evidence_id AND a.gateway_serial IS OLD.gateway_serial AND a.order_serial IS OLD.order_serial AND a.record_id IS OLD.record_id AND a.source IS OLD.source AND a.event IS OLD.event AND a.effect IS OLD.effect AND a.waiting IS OLD.waiting AND a.biller_serial IS OLD.biller_serial AND a.paid_fen IS OLD.paid_fen AND a.biller_date IS OLD.biller_date AND a.resp_code IS OLD.resp_code AND a.cause IS OLD.cause AND a.created_at IS OLD.created_at) BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence WHEN NOT EXISTS (SELECT 1 FROM archive_evidence a WHERE a.evidence_id = OLD.evidence_id AND a.gateway_serial IS OLD.gateway_serial AND a.order_serial IS OLD.order_serial AND a.record_id IS OLD.record_id AND a.sent IS OLD.sent AND a.source IS OLD.source AND a.event IS OLD.event AND a.effect IS OLD.effect AND a.waiting IS OLD.waiting AND a.biller_serial IS OLD.biller_serial AND a.paid_fen IS OLD.paid_fen AND a.biller_date IS OLD.biller_date AND a.resp_code IS OLD.resp_code AND a.cause IS OLD.cause AND a.created_at IS OLD.created_at) BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
 
-CREATE TRIGGER evidence_no_update BEFORE UPDATE OF evidence_id, gateway_serial, order_serial, record_id, source, event, effect, biller_serial, paid_fen, biller_date, resp_code, cause, created_at ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+CREATE TRIGGER evidence_no_update BEFORE UPDATE OF evidence_id, gateway_serial, order_serial, record_id, sent, source, event, effect, biller_serial, paid_fen, biller_date, resp_code, cause, created_at ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
 
 CREATE TRIGGER records_no_delete BEFORE DELETE ON records WHEN NOT EXISTS (SELECT 1 FROM archive_records a WHERE a.record_id = OLD.record_id AND a.kind IS OLD.kind AND a.received_at IS OLD.received_at AND a.institution_code IS OLD.institution_code AND a.gateway_serial IS OLD.gateway_serial AND a.keyid IS OLD.keyid AND a.base IS OLD.base AND a.signature IS OLD.signature AND a.body IS OLD.body AND a.leaf IS OLD.leaf AND a.day IS OLD.day AND a.position IS OLD.position AND a.chain IS OLD.chain) BEGIN SELECT RAISE(ABORT, 'records is append-only'); END;
 
