@@ -30,7 +30,8 @@ DRAIN_TEXT = "系统维护中，暂不受理新缴费，请稍后再试"
 def pause(scene: Scene) -> Work[Refusal | str]:
     """No new payment and no call that moves money; what is in doubt is still asked about. subject: the biller.
 
-    fields: shop_text (what shops are told), reopens_at (ms; told too, but only a person opens).
+    fields: shop_text (what shops are told), reopens_at (ms; told too, but only a person opens). One that is paused may
+    be paused again with another text or time, which is all that changes; the same again is refused.
     """
     return (yield from _set(scene, PAUSED))
 
@@ -54,9 +55,6 @@ def _set(scene: Scene, state: str) -> Work[Refusal | str]:
     held = yield from held_control(scene)
     if isinstance(held, Refusal):
         return held
-    was = held.state if held is not None else OPEN
-    if was == state:
-        return conflict(f"It is {state} already.")
     text, reopens = scene.field("shop_text"), scene.field("reopens_at")
     if text and not (len(text) <= _TEXT_MAX and text.isprintable()):
         return malformed(f"1 to {_TEXT_MAX} printable characters", "shop_text")
@@ -64,7 +62,12 @@ def _set(scene: Scene, state: str) -> Work[Refusal | str]:
         reopens.isascii() and reopens.isdigit() and scene.now < int(reopens[:15]) < scene.now + _AHEAD_MS
     ):
         return malformed("a moment within 31 days, in ms", "reopens_at")
-    put_control(scene, held, state=state, shop_text=text or None, reopens_at=int(reopens) if reopens else None)
+    told = (text or None, int(reopens) if reopens else None)
+    if (state, *told) == ((held.state, held.shop_text, held.reopens_at) if held is not None else (OPEN, None, None)):
+        return conflict(f"It is {state} already, and tells shops the same.")
+    by = {"changed_by": scene.by, "changed_at": scene.now, "reason": scene.deed.reason}
+    by |= {"record_id": str(scene.record_id)}
+    put_control(scene, held, state=state, shop_text=told[0], reopens_at=told[1], **by)
     return state
 
 
@@ -79,12 +82,10 @@ def held_control(scene: Scene) -> Work[BillerControl | Refusal | None]:
 
 def put_control(scene: Scene, held: BillerControl | None, **changes: object) -> None:
     """Write what the deed says, by whom and why; `held` is the row as it was, None: there was none."""
-    told = {"changed_by": scene.by, "changed_at": scene.now, "reason": scene.deed.reason}
-    told |= {"record_id": str(scene.record_id)}
     if held is None:
-        scene.book.add(BillerControl(biller=scene.deed.subject, **(told | changes)))  # type: ignore[arg-type]
+        scene.book.add(BillerControl(biller=scene.deed.subject, **changes))  # type: ignore[arg-type]
     else:
-        scene.book.put(replace(held, version=held.version + 1, **(told | changes)))
+        scene.book.put(replace(held, version=held.version + 1, **changes))
 
 
 # asked by the units
@@ -96,12 +97,16 @@ def read_controls(billers: Iterable[str], book: Book) -> Work[None]:
 
 
 def refuse_new(biller: str, book: Book, env: Env, now: int) -> Refusal | None:
-    """Why no new payment or bill query of this biller is taken; 503, so that the key stays free."""
+    """Why no new payment or bill query of this biller is taken; 503, so that the key stays free.
+
+    A drain is told as a pause is: a terminal takes `overloaded` for something that passes while it waits, and would
+    end in doubt about a payment that was refused (gateway.terminal.verdicts).
+    """
     whole, own = book.get(BillerControl, EVERYTHING), book.get(BillerControl, biller)
     if whole is not None and whole.state == DRAINING:
         detail = "The gateway takes no new payments now."
         return Refusal(
-            slug="overloaded", detail=detail, retry_after_s=_wait_s(whole, now), shop_text=_text(whole, env, now)
+            slug="biller-closed", detail=detail, retry_after_s=_wait_s(whole, now), shop_text=_text(whole, env, now)
         )
     if own is not None and own.state == PAUSED:
         detail = "The biller is paused by head office."

@@ -37,6 +37,8 @@ def release(scene: Scene) -> Work[Refusal | str]:
         return letter
     if letter.state != "QUARANTINED":
         return conflict(f"The letter is {letter.state}, not in quarantine.")
+    if letter.message is None:
+        return conflict("Nobody can read the letter, and a release would not change that: correct it, or close it.")
     scene.book.put(replace(letter, state="OPEN", runs=0, record_id=scene.record_id))
     return "OPEN"
 
@@ -51,13 +53,14 @@ def correct(scene: Scene) -> Work[Refusal | str]:
     """A corrected copy, linked to the original, which is closed. subject: letter_id of the original.
 
     fields: body (base64), the message as it should have been: read as strictly as a new one, and every word of it must
-    be the book's. Topic and key are the book's own. Returns the copy's letter_id.
+    be the book's. Topic and key are the book's own. The count of replays goes on in the copy.
+    Returns the copy's letter_id.
     """
     letter = yield from _letter(scene)
     if isinstance(letter, Refusal):
         return letter
-    if letter.state == "CLOSED":
-        return conflict("The letter is closed.")
+    if (refused := _incorrigible(letter)) is not None:
+        return refused
     try:
         body = b64decode(scene.field("body"), validate=True)
         scan(body)
@@ -85,10 +88,21 @@ def correct(scene: Scene) -> Work[Refusal | str]:
         worker=scene.by,
     )
     copy_id = scene.serials.mint()
-    linked = {"state": "OPEN", "corrects": letter.letter_id, "record_id": scene.record_id}
+    linked = {"state": "OPEN", "corrects": letter.letter_id, "runs": letter.runs, "record_id": scene.record_id}
     scene.book.add(make_letter(found, copy_id, scene.book, scene.now, **linked))
     scene.book.put(replace(letter, state="CLOSED", record_id=scene.record_id))
     return copy_id
+
+
+def _incorrigible(letter: DeadLetter) -> Refusal | None:
+    """Why this letter takes no corrected copy: a copy is no way past the loop guard, nor past what can be read."""
+    if letter.runs >= LOOP_MAX:
+        return conflict("The letter was replayed too often: it takes no copy, two people may release it.")
+    if letter.state != "QUARANTINED":
+        return conflict(f"The letter is {letter.state}, not in quarantine: only one that nobody can read is corrected.")
+    if letter.message is not None:
+        return conflict("The letter can be read as it is: release it, or close it.")
+    return None
 
 
 def _disagrees(message: OrderMessage, order: Order, letter: DeadLetter) -> Refusal | None:
@@ -104,7 +118,7 @@ def _disagrees(message: OrderMessage, order: Order, letter: DeadLetter) -> Refus
             return malformed(f"{name} is not that of the order", f"body.{name}")
     for name in ("gateway_serial", "order_serial"):
         original = getattr(letter, name)
-        if letter.message is not None and original not in (None, getattr(message, name)):
+        if original not in (None, getattr(message, name)):
             return malformed(f"the original is about another {name}", f"body.{name}")
     return None
 

@@ -171,7 +171,7 @@ def make_letter(found: FoundLetter, letter_id: str, book: Book, now: int, **chan
         "institution_code": payment.institution_code if payment else None,
         "biller_account": payment.biller_account if payment else None,
         "amount_fen": payment.amount_fen if payment else None,
-        "state": "QUARANTINED" if reason in BORN_QUARANTINED else "OPEN",
+        "state": "QUARANTINED" if reason in BORN_QUARANTINED or names["message"] is None else "OPEN",
     }
     return DeadLetter(**(values | changes))
 

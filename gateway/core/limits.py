@@ -24,5 +24,6 @@ def limits(scene: Scene) -> Work[Refusal | str]:
     fewer = lowered(manifest, found["concurrency"], found["rate_per_s"])
     if set(shares_of(fewer)) != set(shares_of(manifest)):
         return malformed("so few that questions have no share: at least 2 at once and 10 a second, or pause it", "")
-    put_control(scene, held, **found)
+    by = {"limits_by": scene.by, "limits_at": scene.now, "limits_reason": scene.deed.reason}
+    put_control(scene, held, **found, **by, limits_record_id=str(scene.record_id))
     return f"{fewer.concurrency} at once, {fewer.rate_per_s} a second"

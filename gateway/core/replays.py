@@ -40,14 +40,13 @@ PLAN_MAX = 16 * 1024 * 1024
 
 
 class PlanItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """One letter as it was judged. order_version: of the order then; amount_fen 0: unknown."""
+    """One letter as it was judged, in the words of its row. amount_fen 0: unknown."""
 
     letter_id: str
     body_sha256: str
     verdict: Verdict
     biller: str | None
     order_serial: str | None
-    order_version: int | None
     amount_fen: int
 
 
@@ -140,16 +139,29 @@ def read_plan(body: bytes) -> PlanFile:
 
 def plan_item(one: JudgedLetter) -> PlanItem:
     """A judged letter as it stands in a plan."""
-    letter, order = one.letter, one.order
+    letter = one.letter
     return PlanItem(
         letter_id=letter.letter_id,
         body_sha256=letter.body_sha256,
         verdict=Verdict(one.verdict),
         biller=letter.biller,
         order_serial=letter.order_serial,
-        order_version=None if order is None else order.version,
         amount_fen=letter.amount_fen or 0,
     )
+
+
+def strange_in(item: PlanItem, letter: LetterHead | DeadLetter | None) -> str | None:
+    """The first member of an item that is not its letter's; None where all are. letter: None where there is none."""
+    if letter is None:
+        return "letter_id"
+    told = {
+        "letter_id": letter.letter_id,
+        "body_sha256": letter.body_sha256,
+        "biller": letter.biller,
+        "order_serial": letter.order_serial,
+        "amount_fen": letter.amount_fen or 0,
+    }
+    return next((name for name, held in told.items() if getattr(item, name) != held), None)
 
 
 def totals_of(letters: Sequence[PlanItem]) -> list[PlanTotal]:
@@ -161,7 +173,7 @@ def totals_of(letters: Sequence[PlanItem]) -> list[PlanTotal]:
 
 
 def keep_plan(items: Sequence[KeepPlan], env: Env) -> Work[list[Reply]]:
-    """Replies: Kept with how many were new, or Refusal for what is no plan or names letters that are not there."""
+    """Replies: Kept with how many were new, or Refusal for what is no plan, or is not as the book's letters are."""
     now: int = yield Now()
     book, replies = Book(), list[Reply]()
     for item in items:
@@ -176,11 +188,8 @@ def keep_plan(items: Sequence[KeepPlan], env: Env) -> Work[list[Reply]]:
             replies.append(Kept(count=0))
             continue
         letters: list[LetterHead] = yield Read("letter_heads", [(one.letter_id,) for one in plan.letters])
-        bodies = {letter.letter_id: letter.body_sha256 for letter in letters}
-        strange = [one for one in plan.letters if bodies.get(one.letter_id) != one.body_sha256]
-        if strange:
-            detail = f"The book has no letter {strange[0].letter_id} with this body."
-            replies.append(Refusal(slug="not-found", detail=detail))
+        if (refused := _disagrees(plan, letters)) is not None:
+            replies.append(refused)
             continue
         fen = sum(one.amount_fen for one in plan.letters)
         book.add(ReplayPlan(plan_sha256=digest, items=len(plan.letters), fen=fen, kept_at=now))
@@ -188,6 +197,19 @@ def keep_plan(items: Sequence[KeepPlan], env: Env) -> Work[list[Reply]]:
         replies.append(Kept(count=1))
     yield book.write()
     return replies
+
+
+def _disagrees(plan: PlanFile, letters: Sequence[LetterHead]) -> Refusal | None:
+    """Of every item each word that two people will read is the book's, or the plan is not kept."""
+    by_id = {letter.letter_id: letter for letter in letters}
+    for one in plan.letters:
+        name = strange_in(one, by_id.get(one.letter_id))
+        if name in ("letter_id", "body_sha256"):
+            return Refusal(slug="not-found", detail=f"The book has no letter {one.letter_id} with this body.")
+        if name is not None:
+            detail = f"no plan: {name} is not that of the letter {one.letter_id}"
+            return Refusal(slug="malformed", detail=detail, field=f"$.letters.{name}")
+    return None
 
 
 def spread_plan(items: Sequence[SpreadPlan], env: Env) -> Work[list[Reply]]:
@@ -205,13 +227,15 @@ def spread_plan(items: Sequence[SpreadPlan], env: Env) -> Work[list[Reply]]:
             continue
         files: list[ReplayFile] = yield Read("replay_files", [(item.plan_sha256,)])
         letters = msgspec.json.decode(files[0].body, type=PlanFile).letters[plan.spread : plan.spread + item.limit]
+        heads: list[LetterHead] = yield Read("letter_heads", [(one.letter_id,) for one in letters])
+        billers = {head.letter_id: head.biller for head in heads}  # the pace is by the row, whatever the file says
         for number, one in enumerate(letters, plan.spread + 1):
             book.add(
                 ReplayStep(
                     plan_sha256=plan.plan_sha256,
                     number=number,
                     letter_id=one.letter_id,
-                    biller=one.biller,
+                    biller=billers[one.letter_id],
                     verdict_planned=one.verdict,
                 )
             )

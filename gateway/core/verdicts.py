@@ -36,7 +36,10 @@ SENTENCES: dict[Verdict, tuple[str, str]] = {
         "终端已得到“未受理”的答复，不可重放。",
         "The terminal was told it is not there: must not run.",
     ),
-    Verdict.MALFORMED: ("无法读取或已隔离，需更正副本。", "Unreadable, or in quarantine: needs a corrected copy."),
+    Verdict.MALFORMED: (
+        "无法读取需更正，已隔离需放行。",
+        "Unreadable: needs a corrected copy. Or put apart: a release.",
+    ),
     Verdict.WOULD_REPEAT: (
         "同户号同金额另有一笔，会重复付款。",
         "Another payment of this account and amount: would pay twice.",

@@ -69,6 +69,9 @@ async def list_plans(shared: Shared, everything: bool, config_file: Path, as_jso
 @in_loop
 async def show(shared: Shared, plan: str, config_file: Path, as_json: bool) -> None:
     """One plan whole, as it was signed; certificates and requests in words, byte by byte with --json."""
+    from gateway.ops.look_at import zone_of
+    from gateway.ops.tables import clock
+
     rows = await _read(shared, config_file, "plan_sha256 = :plan", {"plan": plan})
     if not rows:
         raise NotSo(f"there is no plan {plan}")
@@ -76,6 +79,9 @@ async def show(shared: Shared, plan: str, config_file: Path, as_json: bool) -> N
     if as_json:
         echo_json(found)
         return
+    zone = zone_of(shared, config_file)
+    for name in ("prepared_at", "decided_at"):
+        found[name] = clock(found[name], zone) if found[name] else None
     for name, value in found.items():
         if not isinstance(value, dict) and value:
             click.echo(f"{name}: {value}")

@@ -79,7 +79,8 @@ async def list_all(shared: Shared, config_file: Path, as_json: bool) -> None:
     from gateway.core.rows import BillerControl
     from gateway.ops.certs.book import rows_of
     from gateway.ops.desk import open_desk
-    from gateway.ops.tables import show_table
+    from gateway.ops.look_at import zone_of
+    from gateway.ops.tables import clock, show_table
 
     config = shared.load(config_file)
     env = build_env(config, shared.adapters)
@@ -87,7 +88,7 @@ async def list_all(shared: Shared, config_file: Path, as_json: bool) -> None:
         rows = await rows_of(desk, BillerControl)
     book = Book()
     book.load(rows)
-    told = []
+    told: list[dict[str, Any]] = []
     for name, manifest in sorted(env.manifests.items()):
         row, now = book.get(BillerControl, name), limited(manifest, book)
         told.append(
@@ -101,29 +102,37 @@ async def list_all(shared: Shared, config_file: Path, as_json: bool) -> None:
                 "shop_text": row.shop_text if row else None,
                 "reopens_at": rfc3339(row.reopens_at) if row and row.reopens_at else None,
                 "changed_by": row.changed_by if row else None,
-                "changed_at": rfc3339(row.changed_at) if row else None,
+                "changed_at": rfc3339(row.changed_at) if row and row.changed_at else None,
                 "reason": row.reason if row else None,
+                "limits_by": row.limits_by if row else None,
+                "limits_at": rfc3339(row.limits_at) if row and row.limits_at else None,
+                "limits_reason": row.limits_reason if row else None,
             }
         )
     if as_json:
         echo_json(told)
         return
+    zone = zone_of(shared, config_file)
     show_table(
-        ("biller", "state", "at once", "a second", "reopens", "by", "why"),
+        ("biller", "state", "reopens", "state by, why", "at once", "a second", "limits by, why"),
         [
             (
                 str(one["biller"]),
                 str(one["state"]),
+                clock(one["reopens_at"], zone),
+                _who(one["changed_by"], one["reason"]),
                 f"{one['concurrency']} of {one['concurrency_max']}",
                 f"{one['rate_per_s']} of {one['rate_per_s_max']}",
-                str(one["reopens_at"] or ""),
-                str(one["changed_by"] or ""),
-                str(one["reason"] or ""),
+                _who(one["limits_by"], one["limits_reason"]),
             )
             for one in told
         ],
         none="no biller is configured",
     )
+
+
+def _who(by: str | None, why: str | None) -> str:
+    return f"{by}: {why}" if by else ""
 
 
 def moment(config: "Config", text: str) -> str:

@@ -62,7 +62,8 @@ async def list_all(shared: Shared, config_file: Path, as_json: bool) -> None:
         none="no payment is in doubt",
     )
     if found:
-        click.echo("\nRULE: two people may rule now. One payment whole: bianmin ops in-doubt show PAYMENT")
+        rule = "RULE: two people may rule now. " if any(one.may_rule_now for one in found) else ""
+        click.echo(f"\n{rule}One payment whole: bianmin ops in-doubt show PAYMENT")
 
 
 def _next(one: "Doubt", zone: "tzinfo") -> str:

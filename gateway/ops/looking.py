@@ -8,10 +8,10 @@ from gateway.core.env import Env, rfc3339
 from gateway.core.moves import IN_DOUBT
 from gateway.core.pieces import PAYING, UNDECIDED
 from gateway.core.prices import in_force
-from gateway.core.rows import Alarm, Approval, Break, Order, Payment, Row, Tariff
+from gateway.core.rows import Alarm, Approval, Break, DeadLetter, Order, Payment, ReplayPlan, Row, Tariff
 from gateway.core.rulings import LAST_RUNG, REOPENS
 from gateway.ops.tables import mask
-from gateway.ops.told import Broken, Doubt, Found, Hands, Raised, Step
+from gateway.ops.told import Broken, Doubt, Found, Hands, Named, Raised, Step
 from gateway.ops.whole import WholeBook
 from gateway.store.port import Snapshot
 from gateway.store.shapes import shape_of
@@ -231,3 +231,33 @@ def _found(one: Payment, matched: list[str], *, archived: bool) -> Found:
         archived=archived,
         matched=matched,
     )
+
+
+async def named(snapshot: Snapshot, text: str) -> list[Named]:
+    """Letters, breaks, alarms, replay plans and plans of two people that have this very id."""
+    told = []
+    for what, row, at, look in _NAMED:
+        key = shape_of(row).key[0]
+        for one in await rows(snapshot, row, f"WHERE t.{key} = :text", text=text):
+            seen = "OPEN" if getattr(one, "seen_at", None) is None else "SEEN"
+            told.append(
+                Named(
+                    what=what,
+                    id=text,
+                    state=getattr(one, "state", seen),
+                    gateway_serial=getattr(one, "gateway_serial", None),
+                    biller=getattr(one, "biller", None),
+                    at=rfc3339(getattr(one, at)),
+                    look=look.format(text),
+                )
+            )
+    return told
+
+
+_NAMED: tuple[tuple[str, type[Row], str, str], ...] = (
+    ("dead-letter", DeadLetter, "kept_at", "ops dead-letters show {}"),
+    ("break", Break, "opened_at", "ops breaks show {}"),
+    ("alarm", Alarm, "raised_at", "ops alarms list --all"),
+    ("replay-plan", ReplayPlan, "kept_at", "ops replay show {}"),
+    ("plan", Approval, "prepared_at", "ops show {}"),
+)

@@ -12,7 +12,7 @@ from contracts.signer import Signer
 from gateway.config import Config
 from gateway.core.items import Kept, Refusal
 from gateway.core.items_deeds import Acted
-from gateway.ops.certs.acting import do_signed, make_deed
+from gateway.ops.certs.acting import do_signed, field_text, make_deed
 from gateway.ops.desk import Desk
 from gateway.ops.enrol import Applicant, make_station_files, terminal_text
 from gateway.ops.folders import kept_unless_refused, made_whole
@@ -22,7 +22,7 @@ from gateway.ops.shared import NotSo, Shared
 def need(reply: Any) -> Kept:
     """A reply that must be Kept. Raises NotSo with the refusal's own words."""
     if isinstance(reply, Refusal):
-        raise NotSo(f"refused ({reply.slug}): {reply.detail}")
+        raise NotSo(f"refused ({reply.slug}): {reply.detail}{field_text(reply)}")
     if not isinstance(reply, Kept):
         raise TypeError(f"unexpected reply {type(reply).__name__}")
     return reply

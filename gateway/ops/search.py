@@ -1,13 +1,19 @@
-"""`bianmin ops search TEXT`: payments by whatever somebody has in his hands."""
+"""`bianmin ops search TEXT`: payments by whatever somebody has in his hands, and other things by their ids."""
 
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.ops.look_at import look_at
 from gateway.ops.shared import Shared, config_option, echo_json, in_loop, json_option, pass_shared
 from gateway.ops.tables import show_table, tail
+
+if TYPE_CHECKING:
+    from gateway.core.env import Env
+    from gateway.ops.told import Found, Named
+    from gateway.store.port import Snapshot
 
 _MAX = 128
 
@@ -21,7 +27,7 @@ _MAX = 128
 @in_loop
 async def command(shared: Shared, text: str, days: int, config_file: Path, as_json: bool) -> None:
     """Find payments by gateway, order, partner's or biller's serial, account, station code, terminal trace, trace id
-    or idempotency key; archived ones too, newest first, at most 50."""
+    or idempotency key; archived ones too, newest first, at most 50. And letters, breaks, alarms and plans by id."""
     from contracts.money import Fen
     from gateway.ops import looking
     from gateway.ops.told import plain
@@ -30,9 +36,18 @@ async def command(shared: Shared, text: str, days: int, config_file: Path, as_js
     if not (0 < len(wanted) <= _MAX and wanted.isprintable()):
         raise click.UsageError(f"a text of 1 to {_MAX} printable characters")
     since = (shared.clock.now() - timedelta(days=days)).strftime("%Y%m%d")
-    found = await look_at(shared, config_file, lambda snapshot, _env, _now: looking.search(snapshot, wanted, since))
+
+    async def look(snapshot: "Snapshot", _env: "Env", _now: int) -> "tuple[list[Found], list[Named]]":
+        return await looking.search(snapshot, wanted, since), await looking.named(snapshot, wanted)
+
+    found, named = await look_at(shared, config_file, look)
     if as_json:
-        echo_json(plain(found))
+        echo_json(plain([*found, *named]))
+        return
+    for other in named:
+        about = "" if other.gateway_serial is None else f", payment {other.gateway_serial}"
+        click.echo(f"{other.what} {other.id} is {other.state}{about}:\n  bianmin {other.look}")
+    if named and not found:
         return
     show_table(
         ("payment", "state", "station", "biller", "account", "yuan", "day", "found in"),

@@ -78,8 +78,10 @@ def is_day(text: str) -> bool:
 
 
 def echo_json(value: Any) -> None:
-    """One JSON document on stdout, Chinese as it is."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """One JSON document on stdout, Chinese as it is; what moves a terminal stands in it as JSON spells it."""
+    from gateway.ops.tables import escape
+
+    click.echo("\n".join(map(escape, json.dumps(value, ensure_ascii=False, indent=2).split("\n"))))
 
 
 class NotSo(click.ClickException):

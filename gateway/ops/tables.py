@@ -1,5 +1,7 @@
 """Tables for people on a terminal of 100 columns, and the masks of what they show (style s8)."""
 
+import json
+import re
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
@@ -9,12 +11,23 @@ WIDTH = 100
 _WHOLE = frozenset({"payment", "number", "break", "yuan", "age", "day", "state", "kind"})
 """Columns that are never broken: what people copy, and what they compare."""
 _SHOWN = 4
+_DIGITS = re.compile(r"\d{5,}")
 
 
 def mask(account: str) -> str:
     """At most the last four characters of an account; of a short one fewer."""
     shown = min(_SHOWN, len(account) // 2)
     return "*" * (len(account) - shown) + account[len(account) - shown :]
+
+
+def mask_digits(text: str) -> str:
+    """A text of any kind in which whatever may be an account is masked: every run of five digits or more."""
+    return _DIGITS.sub(lambda run: mask(run[0]), text)
+
+
+def escape(text: str) -> str:
+    """Printable on any terminal: control, format, private and unassigned characters, and lone halves, as \\uXXXX."""
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def tail(account: str) -> str:

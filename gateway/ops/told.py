@@ -107,6 +107,21 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     matched: list[str]
 
 
+class Named(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something else that `ops search` found by its id. what: dead-letter, break, alarm, replay-plan, plan.
+
+    state: of an alarm SEEN or OPEN. at: when it came. look: the words after `bianmin` that show it.
+    """
+
+    what: str
+    id: str
+    state: str
+    gateway_serial: str | None
+    biller: str | None
+    at: str
+    look: str
+
+
 def plain(values: Sequence[msgspec.Struct]) -> list[object]:
     """As --json prints them."""
     return [msgspec.to_builtins(value) for value in values]

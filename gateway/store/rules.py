@@ -176,6 +176,8 @@ CHECKS: Mapping[str, Mapping[str, str]] = {
     "biller_controls": {
         "state": one_of("state", ("OPEN", "PAUSED", "DRAINING")),
         "limits": "(concurrency IS NULL OR concurrency > 0) AND (rate_per_s IS NULL OR rate_per_s > 0)",
+        "said": "state = 'OPEN' OR record_id IS NOT NULL",
+        "limits_said": "(concurrency IS NULL AND rate_per_s IS NULL) OR limits_record_id IS NOT NULL",
     },
     "partner_counters": {"next": "next_number >= 1"},
     "dead_letters": {

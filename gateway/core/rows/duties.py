@@ -54,7 +54,8 @@ class BillerControl(Row, frozen=True, kw_only=True):
 
     state: OPEN, PAUSED (no call that moves money, no new payment), DRAINING (of EVERYTHING: no new payment, calls go
     on). reopens_at: what the shop is told; only a person opens. concurrency, rate_per_s: below the manifest's, or None.
-    record_id: of the signed deed.
+    changed_by, changed_at, reason, record_id: of the signed deed that set the state with its text and time;
+    limits_…: of the one that set the limits; None: nobody has.
     """
 
     TABLE: ClassVar[str] = "biller_controls"
@@ -69,19 +70,27 @@ class BillerControl(Row, frozen=True, kw_only=True):
         "changed_by",
         "changed_at",
         "record_id",
+        "limits_by",
+        "limits_at",
+        "limits_reason",
+        "limits_record_id",
         "version",
     )
     GUARD: ClassVar[tuple[str, ...]] = ("version",)
     biller: str
     state: str = "OPEN"
-    reason: str
+    reason: str | None = None
     shop_text: str | None = None
     reopens_at: int | None = None
     concurrency: int | None = None
     rate_per_s: int | None = None
-    changed_by: str
-    changed_at: int
-    record_id: str
+    changed_by: str | None = None
+    changed_at: int | None = None
+    record_id: str | None = None
+    limits_by: str | None = None
+    limits_at: int | None = None
+    limits_reason: str | None = None
+    limits_record_id: str | None = None
     version: int = 1
 
 

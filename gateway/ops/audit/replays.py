@@ -9,8 +9,8 @@ from contracts.strict_json import Malformed
 from gateway.core.deeds import read_deed
 from gateway.core.items import Refusal
 from gateway.core.replay_deeds import RUN, START
-from gateway.core.replays import PlanFile, PlanItem, read_plan
-from gateway.core.rows import Approval, DeadLetter, ReplayPlan, ReplayStep
+from gateway.core.replays import PlanFile, PlanItem, read_plan, strange_in
+from gateway.core.rows import Approval, DeadLetter, LetterHead, ReplayPlan, ReplayStep
 from gateway.ops.audit.about import About
 from gateway.ops.audit.report import Checked, Findings
 from gateway.ops.audit.streams import all_rows, columns, records
@@ -35,7 +35,7 @@ _DID = (
 async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
     """dead-letters, replays."""
     letters, plans = Findings("dead-letters"), Findings("replays")
-    bodies = await _letters(snapshot, letters)
+    heads = await _letters(snapshot, letters)
     approvals = {row.plan_sha256: row for row in await all_rows(snapshot, Approval) if row.kind == RUN}
     for plan in await all_rows(snapshot, ReplayPlan, "ORDER BY t.plan_sha256"):
         plans.take(plan.plan_sha256, judge_plan(plan, approvals.get(str(plan.approval))))
@@ -53,7 +53,7 @@ async def check(snapshot: Snapshot, about: About) -> Sequence[Checked]:
             count += 1
             done += step.outcome is not None
             item = file.letters[count - 1] if count <= len(file.letters) else None
-            said = judge_step(step, count, item, bodies, starts=starts, approved_at=approved_at)
+            said = judge_step(step, count, item, heads, starts=starts, approved_at=approved_at)
             plans.take(f"{plan.plan_sha256} {step.number}", said)
         if (count, done) != (plan.spread, plan.done):
             plans.add(plan.plan_sha256, f"it has {count} steps, {done} done; it says {plan.spread}, {plan.done}")
@@ -65,24 +65,31 @@ async def _of(snapshot: Snapshot, sql: str, plan: ReplayPlan) -> AsyncIterator[t
         yield row
 
 
-async def _letters(snapshot: Snapshot, found: Findings) -> Mapping[str, str]:
-    """SHA-256 of every letter's body, as the letter says."""
+async def _letters(snapshot: Snapshot, found: Findings) -> Mapping[str, LetterHead]:
+    """Every letter, without what may be long."""
     did = {letter: count async for letter, count in records(snapshot, _DID)}
-    bodies: dict[str, str] = {}
+    heads: dict[str, LetterHead] = {}
     originals: dict[str, str] = {}
     # One at a time: a body may be long.
     async for part in snapshot.rows(_LETTERS, {}, 50):
         for values in part:
             letter = shape_of(DeadLetter).build(values)
             assert isinstance(letter, DeadLetter)
-            bodies[letter.letter_id] = letter.body_sha256
-            found.take(letter.letter_id, judge_letter(letter, int(did.get(letter.letter_id, 0))))
+            heads[letter.letter_id] = LetterHead(
+                **{name: getattr(letter, name) for name in LetterHead.__struct_fields__}
+            )
+            found.take(letter.letter_id, judge_letter(letter, did_of(letter, did)))
             if letter.corrects is not None:
                 originals[letter.letter_id] = letter.corrects
     for copy, original in originals.items():
-        if original not in bodies:
+        if original not in heads:
             found.add(copy, f"it corrects {original}, which is not here")
-    return bodies
+    return heads
+
+
+def did_of(letter: DeadLetter, did: Mapping[object, object]) -> int:
+    """How many replays did something: of the letter, and of the one that it corrects, whose count it carries on."""
+    return sum(int(str(did.get(one, 0))) for one in (letter.letter_id, letter.corrects))
 
 
 def judge_letter(letter: DeadLetter, did: int) -> Iterator[str]:
@@ -133,7 +140,7 @@ def judge_step(
     step: ReplayStep,
     number: int,
     item: PlanItem | None,
-    bodies: Mapping[str, str],
+    letters: Mapping[str, LetterHead | DeadLetter],
     *,
     starts: Mapping[object, bool],
     approved_at: int | None,
@@ -143,8 +150,11 @@ def judge_step(
     if step.number != number or meant != (step.letter_id, step.verdict_planned, step.biller):
         yield "it is no item of its plan"
         return
-    if item is not None and bodies.get(step.letter_id) != item.body_sha256:
+    name = None if item is None else strange_in(item, letters.get(step.letter_id))
+    if name in ("letter_id", "body_sha256"):
         yield f"the letter {step.letter_id} is not the one that was planned"
+    elif name is not None:
+        yield f"the plan names another {name} than the letter {step.letter_id}"
     if step.outcome is None:
         return
     if not starts.get(step.run_record, False):

@@ -13,6 +13,7 @@ from gateway.ops.shared import NotSo, Shared
 if TYPE_CHECKING:
     from contracts.signer import Signer
     from gateway.config import Config
+    from gateway.core.items import Refusal
     from gateway.core.items_deeds import Acted, Deed
     from gateway.ops.desk import Desk
 
@@ -91,10 +92,15 @@ async def do_signed(desk: "Desk", signer: "Signer", deed: "Deed") -> "Acted":
     )
     reply = await desk.run(item)
     if isinstance(reply, Refusal):
-        raise NotSo(f"refused ({reply.slug}): {reply.detail}")
+        raise NotSo(f"refused ({reply.slug}): {reply.detail}{field_text(reply)}")
     if not isinstance(reply, Acted):
         raise TypeError(f"unexpected reply {type(reply).__name__}")
     return reply
+
+
+def field_text(refusal: "Refusal") -> str:
+    """Which field a refusal is about, to be put behind its words; "" where it names none."""
+    return f" (field {refusal.field})" if refusal.field else ""
 
 
 def tell(acted: "Acted", done: str) -> None:

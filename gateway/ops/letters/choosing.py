@@ -51,6 +51,7 @@ class Chosen:
 
     def __init__(self, desk: "Desk", given: Mapping[str, Any], zone: tzinfo, states: str) -> None:
         from gateway.core.letters import JudgeLetters
+        from gateway.ops.letters.shown import masked_filter
 
         self._desk, self._verdict, self._letters = desk, given["verdict"], list(given["letters"])
         self._item = JudgeLetters(
@@ -66,7 +67,7 @@ class Chosen:
         )
         self.book_at = 0
         names = ("biller", "letter_reason", "station", "account", "since", "until", "verdict")
-        self.filter = {name: str(given[name]) for name in names if given[name] is not None} | (
+        self.filter = masked_filter({name: str(given[name]) for name in names if given[name] is not None}) | (
             {"letters": ",".join(sorted(self._letters))} if self._letters else {}
         )
 

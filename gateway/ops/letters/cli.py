@@ -1,5 +1,7 @@
 """`bianmin ops dead-letters …`, `bianmin ops quarantine …`."""
 
+import json
+import os
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,8 @@ from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop,
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from gateway.core.rows import DeadLetter
 
 
 STATES = {"waiting": "OPEN+QUARANTINED", "quarantined": "QUARANTINED", "closed": "CLOSED"}
@@ -72,6 +76,8 @@ async def _list(shared: Shared, config_file: Path, given: "Mapping[str, Any]", *
                 break
             found.append(shown.as_json(one, chosen.book_at))
     if as_json:
+        if more:
+            click.echo(f"only the first {len(found)} dead letters: there are more (--limit)", err=True)
         echo_json(found)
         return
     title = f"{len(found)} dead letters" + (", there are more" if more else "")
@@ -81,12 +87,17 @@ async def _list(shared: Shared, config_file: Path, given: "Mapping[str, Any]", *
 def _show(group: click.Group) -> None:
     @group.command("show")
     @click.argument("letter")
+    @click.option("--out", type=click.Path(path_type=Path), help="A new file for the body as it is kept, unmasked.")
     @config_option
     @json_option
     @pass_shared
     @in_loop
-    async def show(shared: Shared, letter: str, config_file: Path, as_json: bool) -> None:
-        """One letter whole: what it is about, its verdict and why, who may do what, and what was done so far."""
+    async def show(shared: Shared, letter: str, out: Path | None, config_file: Path, as_json: bool) -> None:
+        """One letter: what it is about, its verdict and why, who may do what, and what was done so far.
+
+        Its body and headers are masked. With --out they are written as they are: the body to FILE, key and headers
+        beside it to FILE.headers.json; only you may read them.
+        """
         from gateway.config import build_env
         from gateway.ops.desk import open_desk
         from gateway.ops.letters import shown
@@ -94,24 +105,29 @@ def _show(group: click.Group) -> None:
         config = shared.load(config_file)
         env = build_env(config, shared.adapters)
         async with open_desk(config, env) as desk:
-            found = await _whole(desk, letter, env.zone)
+            found, row = await _whole(desk, letter, env.zone)
+        if out is not None:
+            _write(out, row.body)
+            beside = b'{"key":%s,"headers":%s}' % (json.dumps(row.key).encode(), row.headers.encode())
+            _write(out.with_name(f"{out.name}.headers.json"), beside)
         if as_json:
             echo_json(found)
             return
         for name, value in found.items():
-            shown.tell(f"{name}: {_line(value)}")
+            shown.tell(f"{name}: {shown.line(value)}")
 
 
 for _group in (dead_letters, quarantine):
     _show(_group)
 
 
-async def _whole(desk: Any, letter: str, zone: Any) -> dict[str, Any]:
+async def _whole(desk: Any, letter: str, zone: Any) -> "tuple[dict[str, Any], DeadLetter]":
     from gateway.core.env import rfc3339
     from gateway.core.rows import DeadLetter, ReplayStep
     from gateway.ops.certs.book import rows_of
     from gateway.ops.letters import shown
     from gateway.ops.letters.choosing import Chosen
+    from gateway.ops.tables import mask
 
     names = ("biller", "letter_reason", "station", "account", "since", "until", "verdict")
     chosen = Chosen(desk, dict.fromkeys(names) | {"letters": (letter,)}, zone, "OPEN")
@@ -119,13 +135,13 @@ async def _whole(desk: Any, letter: str, zone: Any) -> dict[str, Any]:
     (row,) = await rows_of(desk, DeadLetter, "letter_id = :letter", {"letter": letter})
     copies = await rows_of(desk, DeadLetter, "corrects = :letter", {"letter": letter})
     steps = await rows_of(desk, ReplayStep, "letter_id = :letter AND outcome IS NOT NULL", {"letter": letter}, "at")
-    return found[0] | {
-        "key": shown.mask_account(row.key),
+    told = found[0] | {
+        "key": mask(row.key),
         "worker": row.worker,
         "kept_at": rfc3339(row.kept_at),
         "headers": shown.headers_of(row.headers),
         "body_bytes": len(row.body),
-        "body": row.body[:BODY_SHOWN].decode("utf-8", "replace"),
+        "body": shown.body_of(row.body, BODY_SHOWN),
         "corrected_by": [one.letter_id for one in copies],
         "replays": [
             {
@@ -139,14 +155,16 @@ async def _whole(desk: Any, letter: str, zone: Any) -> dict[str, Any]:
             for step in steps
         ],
     }
+    return told, row
 
 
-def _line(value: Any) -> str:
-    import json
-
-    if isinstance(value, str) and value.isprintable():
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
+def _write(file: Path, body: bytes) -> None:
+    """A new file that only its owner may read. Raises NotSo where there is one."""
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(body)
+    except FileExistsError:
+        raise NotSo(f"{file} is there already") from None
 
 
 @dead_letters.command("close")

@@ -1,8 +1,11 @@
 """`bianmin ops replay plan, request, run, show`: approved like every plan, with `bianmin ops approve`."""
 
 import hashlib
+import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkstemp
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +15,7 @@ from gateway.ops.letters.choosing import choosing
 from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import BinaryIO
 
     from gateway.core.rows import ReplayPlan
@@ -50,9 +53,10 @@ async def plan(shared: Shared, out: Path, config_file: Path, as_json: bool, **gi
             chosen = Chosen(desk, given, env.zone, "OPEN+QUARANTINED")
             writer = PlanWriter(file, chosen.filter)
             await writer.write(chosen.each(), lambda: chosen.book_at)
-    if not writer.letters or writer.size > PLAN_MAX:
-        _forget(out)
-        raise NotSo("no dead letter is chosen" if not writer.letters else "too many letters for one plan: choose fewer")
+            if not writer.letters:
+                raise NotSo("no dead letter is chosen")
+            if writer.size > PLAN_MAX:
+                raise NotSo("too many letters for one plan: choose fewer")
     totals = [(str(one.verdict), one.letters, one.amount_fen) for one in writer.totals]
     if as_json:
         echo_json(
@@ -61,6 +65,7 @@ async def plan(shared: Shared, out: Path, config_file: Path, as_json: bool, **gi
                 "plan_sha256": writer.sha256,
                 "letters": writer.letters,
                 "amount_fen": writer.amount_fen,
+                "filter": chosen.filter,
                 "totals": [dict(zip(("verdict", "letters", "amount_fen"), one, strict=True)) for one in totals],
             }
         )
@@ -91,12 +96,24 @@ async def request(shared: Shared, file: Path, config_file: Path, **who: Any) -> 
     tell(acted, "approved")
 
 
-def _new(out: Path) -> "BinaryIO":
-    return out.open("xb")
-
-
-def _forget(out: Path) -> None:
-    out.unlink()
+@contextmanager
+def _new(out: Path) -> "Iterator[BinaryIO]":
+    """A new file under another name until it is whole; of one that failed nothing is left. Raises NotSo where out is
+    there already."""
+    if out.exists():
+        raise NotSo(f"{out} is there already")
+    try:
+        handle, name = mkstemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent)
+    except OSError as wrong:
+        raise NotSo(f"{out}: {wrong.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        if out.exists():
+            raise NotSo(f"{out} is there already")
+        os.replace(name, out)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _read(file: Path) -> bytes:
@@ -224,14 +241,15 @@ async def show(shared: Shared, plan: str, config_file: Path, as_json: bool) -> N
         return
     totals = [(one["verdict"], one["letters"], one["amount_fen"]) for one in found["totals"]]
     shown.tell(shown.totals_table(totals, f"replay plan {digest}: {found['state']}"))
-    for name in ("done", "outcomes", "prepared_by", "approved_by", "run_by"):
-        shown.tell(f"{name}: {found[name]}")
+    for name in ("filter", "done", "outcomes", "prepared_by", "approved_by", "run_by"):
+        shown.tell(f"{name}: {shown.line(found[name])}")
 
 
 async def _about(desk: "Desk", plan: "ReplayPlan") -> "Mapping[str, Any]":
     from gateway.core.replays import read_plan
     from gateway.core.rows import Approval, RegisteredCertificate, ReplayFile
     from gateway.ops.certs.book import rows_of
+    from gateway.ops.letters.shown import masked_filter
 
     of_plan = {"plan": plan.plan_sha256}
     (file,) = await rows_of(desk, ReplayFile, "plan_sha256 = :plan", of_plan)
@@ -263,7 +281,7 @@ async def _about(desk: "Desk", plan: "ReplayPlan") -> "Mapping[str, Any]":
         "amount_fen": plan.fen,
         "done": plan.done,
         "outcomes": outcomes,
-        "filter": body.filter,
+        "filter": masked_filter(body.filter),
         "totals": [
             {"verdict": one.verdict, "letters": one.letters, "amount_fen": one.amount_fen} for one in body.totals
         ],

@@ -1,6 +1,7 @@
 """A dead letter as people see it: masked, with its age, what happens next by itself, and who may do what."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
@@ -14,19 +15,20 @@ from gateway.core.replay_deeds import RUN, START
 from gateway.core.rows import Order
 from gateway.core.verdicts import ACTS, SENTENCES, Verdict
 from gateway.ops.roles import load_rights
+from gateway.ops.tables import escape, mask, mask_digits
 
+_SPELLED = re.compile(r"\\u(00[3][0-9])")
 _DOES: Mapping[Verdict, tuple[str, ...]] = {
     **dict.fromkeys(ACTS, (RUN, START, CLOSE)),
-    Verdict.MALFORMED: (CORRECT, RELEASE, CLOSE),
     Verdict.LOOPED: (RELEASE, CLOSE),
 }
 
 
-def mask_account(account: str | None) -> str | None:
-    """Its last four characters, where it has more than four."""
-    if account is None or len(account) <= 4:
-        return account
-    return "*" * (len(account) - 4) + account[-4:]
+def _does(verdict: Verdict, message: str | None) -> tuple[str, ...]:
+    """What people may do about a letter. message: None: nobody can read it."""
+    if verdict is Verdict.MALFORMED:
+        return (CORRECT if message is None else RELEASE, CLOSE)
+    return _DOES.get(verdict, (CLOSE,))
 
 
 def who_may(actions: Iterable[str]) -> dict[str, dict[str, list[str]]]:
@@ -39,6 +41,11 @@ def who_may(actions: Iterable[str]) -> dict[str, dict[str, list[str]]]:
         }
         for action in actions
     }
+
+
+def masked_filter(filters: Mapping[str, str]) -> dict[str, str]:
+    """A plan's filter, its account masked."""
+    return {name: mask(value) if name == "account" else value for name, value in filters.items()}
 
 
 def next_step(order: Order | None) -> tuple[str, int | None]:
@@ -67,7 +74,7 @@ def as_json(one: JudgedLetter, now: int) -> dict[str, Any]:
         "age_s": max(0, now - letter.buried_at) // 1000,
         "biller": letter.biller,
         "institution_code": letter.institution_code,
-        "biller_account": mask_account(letter.biller_account),
+        "biller_account": None if letter.biller_account is None else mask(letter.biller_account),
         "amount_fen": letter.amount_fen,
         "gateway_serial": letter.gateway_serial,
         "order_serial": letter.order_serial,
@@ -85,7 +92,7 @@ def as_json(one: JudgedLetter, now: int) -> dict[str, Any]:
         "topic": letter.topic,
         "message": letter.message,
         "body_sha256": letter.body_sha256,
-        "actions": who_may(_DOES.get(verdict, (CLOSE,))),
+        "actions": who_may(_does(verdict, letter.message)),
     }
 
 
@@ -127,7 +134,7 @@ def table_of(found: Iterable[dict[str, Any]], zone: tzinfo, now: int, title: str
             one["letter_id"],
             age(one["age_s"]),
             one["reason"] + state,
-            f"{one['biller'] or '?'}\n{one['institution_code'] or ''}",
+            f"{escape(one['biller'] or '?')}\n{one['institution_code'] or ''}",
             f"{one['biller_account'] or '?'}\n{yuan(one['amount_fen'])}",
             f"{one['verdict']}\n{step}",
         )
@@ -161,6 +168,21 @@ def tell(*what: Any) -> None:
 
 
 def headers_of(text: str) -> list[list[str]]:
-    """A letter's headers, names and values."""
-    found: list[list[str]] = json.loads(text)
-    return found
+    """A letter's headers, names and values, masked."""
+    return [[mask_digits(part) for part in one] for one in json.loads(text)]
+
+
+def body_of(body: bytes, most: int) -> str:
+    """The beginning of a letter's body as text, masked: before it is cut, so that no half of an account stands there.
+
+    Spelled another way an account is hidden too: what JSON writes as \\u0031 is a digit.
+    """
+    text = _SPELLED.sub(lambda one: chr(int(one[1], 16)), body.decode("utf-8", "replace"))
+    return mask_digits(text)[:most]
+
+
+def line(value: Any) -> str:
+    """A value on one line, every character of it printable."""
+    if isinstance(value, str) and value.isprintable():
+        return value
+    return "" if value is None else escape(json.dumps(value, ensure_ascii=False))

@@ -174,4 +174,4 @@ async def test_a_pause_by_one_gateway_is_obeyed_by_the_other_at_once(twins: Twin
     # One call is in flight of a process that holds nothing: it counts.
     assert [(one.concurrency, one.rate_per_s) for one in dealt.grants] == [(2, 36), (1, 4)]
     await twins.do(clerk, "drain.begin", "*")
-    assert need(await twins.two.run(make.accept(biller_account="4002")), items.Refusal).slug == "overloaded"
+    assert need(await twins.two.run(make.accept(biller_account="4002")), items.Refusal).slug == "biller-closed"

@@ -3,13 +3,18 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from msgspec import structs
 
+from contracts.money import Fen
+from gateway.terminal import Refused, Terminal, Tombstone, load_config
 from tests.integration.certs.test_freeze_everywhere import deed
 from tests.integration.faults.waiting import until_so
 from tests.integration.http.shops import Reply, Shop
+from tests.integration.terminal.clocks import FastClock
 from tests.stand.gateway import Stand
 
 pytestmark = pytest.mark.timeout(180)
@@ -28,6 +33,18 @@ def pay_at_once(shop: Shop) -> list[Reply]:
     return replies
 
 
+async def pay_as_a_terminal(stand: Stand, folder: Path) -> tuple[Any, Any]:
+    """What the shop's own software makes of one payment, and what it says of it afterwards."""
+    config = structs.replace(
+        load_config(stand.folder / "pilot" / "terminal.toml"), journal_file=str(folder / "journal")
+    )
+    async with Terminal(config, FastClock()) as terminal:
+        answer = await asyncio.wait_for(
+            terminal.pay("mobile.topup", "13805790009", Fen(1000), params={"carrier": "cmcc"}), 10
+        )
+        return answer, await terminal.last()
+
+
 def test_paused_drained_and_opened_while_it_serves(tmp_path: Path) -> None:
     with Stand(tmp_path, fronts=2) as stand:
         stand.deposit("5000", "V1")
@@ -44,10 +61,14 @@ def test_paused_drained_and_opened_while_it_serves(tmp_path: Path) -> None:
         deed(stand, "ops biller resume", "telecom", by=2)
         assert {reply.status for reply in pay_at_once(shop)} <= {201, 202}
         deed(stand, "ops drain begin")
-        assert {(reply.status, reply.slug) for reply in pay_at_once(shop)} == {(503, "overloaded")}
+        assert {(reply.status, reply.slug) for reply in pay_at_once(shop)} == {(503, "biller-closed")}
         assert asyncio.run(shop.get("/v1/payments")).status == 200
         with urlopen(f"http://127.0.0.1:{stand.admin}/readyz") as ready:
             assert ready.status == 200
+        answer, last = asyncio.run(pay_as_a_terminal(stand, tmp_path))
+        assert isinstance(answer, Refused), "said at once: no doubt, no tombstone loop"
+        assert (answer.slug, answer.problem.shop_text) == ("biller-closed", "系统维护中，暂不受理新缴费，请稍后再试")
+        assert isinstance(last.fate, Tombstone), "proven not taken"
         stand.settle(60)
         deed(stand, "ops drain end", by=2)
         assert {reply.status for reply in pay_at_once(shop)} <= {201, 202}

@@ -18,6 +18,7 @@ import pytest
 from gateway.bus.kafka.config import KafkaConfig
 from tests.integration.bus.parts import raw_producer
 from tests.integration.bus.test_flow import over_kafka
+from tests.integration.certs.desk import say
 from tests.integration.ops.replaying import (
     ACCOUNTS,
     AMOUNT,
@@ -148,6 +149,8 @@ def test_every_verdict_and_no_payment_twice(ground: Ground) -> None:
     code, _, err = staff.do(2, "ops", "replay", "run", str(file))
     assert (code, "done already" in err) == (1, True)
     shown = staff.read("ops", "replay", "show", plan["plan_sha256"])
+    for name in (plan["plan_sha256"], deed):
+        assert [one["id"] for one in staff.read("ops", "search", name)] == [name]
     assert (shown["state"], shown["prepared_by"] != shown["approved_by"]) == ("DONE", True)
 
     restore(stand, spare)
@@ -196,8 +199,21 @@ def look_at_it(staff: Staff, serials: dict[str, str]) -> None:
     assert waiting["actions"]["replay.run"]["may"]
     whole = staff.read("ops", "dead-letters", "show", waiting["letter_id"])
     assert whole["corrects"] is not None
-    assert serials["waiting"] in whole["body"]
+    assert serials["waiting"] not in whole["body"]
     assert ACCOUNTS["waiting"] not in staff.told("ops", "dead-letters", "show", waiting["letter_id"])
+    out = staff.stand.folder / "whole.json"
+    staff.told("ops", "dead-letters", "show", waiting["letter_id"], "--out", str(out))
+    assert serials["waiting"] in out.read_text()
+    assert out.stat().st_mode & 0o077 == 0
+    assert json.loads(out.with_name("whole.json.headers.json").read_text())["key"] == ACCOUNTS["waiting"]
+    few = ["ops", "dead-letters", "list", "--limit", "1", "--json", "--config", str(staff.stand.config_file)]
+    code, told, err = say(few)
+    assert (code, len(json.loads(told)), "there are more" in err) == (0, 1, True)
+    file, plan = staff.plan("of-one", "--account", ACCOUNTS["waiting"])
+    assert plan["filter"] == {"account": "*******0004"}
+    assert ACCOUNTS["waiting"] not in file.read_text()
+    found = staff.read("ops", "search", waiting["letter_id"])
+    assert [(one["what"], one["id"]) for one in found] == [("dead-letter", waiting["letter_id"])]
     held = staff.read("ops", "quarantine", "list")
     assert {one["verdict"] for one in held} == {"MALFORMED"}
 

@@ -106,7 +106,7 @@ def test_draining_refuses_new_payments_and_lets_what_was_taken_end(office: Offic
     office.do(office.clerk, "drain.begin", "*")
     found = refusal(house)
     assert (found.slug, found.retry_after_s, found.shop_text) == (
-        "overloaded", 60, "系统维护中，暂不受理新缴费，请稍后再试",
+        "biller-closed", 60, "系统维护中，暂不受理新缴费，请稍后再试",
     )  # fmt: skip
     assert house.settle(waiting).state == "SUCCESS"
     assert cancel(house, paid).payment.state == "CANCELLING"
@@ -114,6 +114,23 @@ def test_draining_refuses_new_payments_and_lets_what_was_taken_end(office: Offic
     office.do(office.chief, "drain.end", "*")
     house.pay(biller_account="1003")
     assert violations(house) == []
+
+
+@pytest.mark.parametrize(("action", "subject"), [("biller.pause", "acme"), ("drain.begin", "*")])
+def test_what_shops_are_told_may_be_amended_and_the_same_again_is_refused(
+    office: Office, action: str, subject: str
+) -> None:
+    house = office.house
+    office.do(office.clerk, action, subject, shop_text="检修")
+    assert office.no(office.chief, action, subject, shop_text="检修") == "state-conflict"
+    office.do(office.chief, action, subject, shop_text="延长检修")
+    assert refusal(house).shop_text == "延长检修"
+    reopens = str(house.now + 3600 * 1000)
+    office.do(office.clerk, action, subject, shop_text="延长检修", reopens_at=reopens)
+    assert refusal(house).retry_after_s == 3600
+    assert office.no(office.clerk, action, subject, shop_text="延长检修", reopens_at=reopens) == "state-conflict"
+    (row,) = house.rows_of(rows.BillerControl)
+    assert (row.changed_by, row.version) == ("s-1", 3)
 
 
 def test_each_step_is_a_deed_of_somebody_who_may(office: Office) -> None:

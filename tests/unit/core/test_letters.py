@@ -288,9 +288,43 @@ def test_a_corrected_copy_is_linked_and_validated_as_if_new(office: Office) -> N
 def test_a_corrected_copy_is_about_the_same_payment(office: Office) -> None:
     house = office.house
     first, second = (house.order_of(house.pay(biller_account=f"1000{n}")) for n in (1, 2))
-    letter = letter_about(house, first)
+    slip = body_of(house, first, kind="ordre")
+    keep(house, found(slip, reason="malformed"))
+    (letter,) = house.rows_of(rows.DeadLetter)
+    assert (letter.message, letter.order_serial) == (None, first.order_serial)
     body = corrected(body_of(house, second))
     assert office.no(office.clerk, "letter.correct", letter.letter_id, body=body) == "malformed"
+    right = corrected(body_of(house, first))
+    assert office.do(office.clerk, "letter.correct", letter.letter_id, body=right).state
+
+
+def test_a_copy_is_no_way_past_the_loop_guard(office: Office) -> None:
+    """Its count of replays goes on, and what was stopped takes none (M12)."""
+    house = office.house
+    right = body_of(house, house.order_of(house.pay()))
+    keep(house, found(right[:-1], "a", reason="malformed"), found(right[:-2], "b", reason="malformed"))
+    first, second = (one.letter_id for one in house.rows_of(rows.DeadLetter))
+    house.sql("UPDATE dead_letters SET runs = ? WHERE letter_id = ?", LOOP_MAX, first)
+    house.sql("UPDATE dead_letters SET runs = ? WHERE letter_id = ?", LOOP_MAX - 1, second)
+    assert office.no(office.clerk, "letter.correct", first, body=corrected(right)) == "state-conflict"
+    copy_id = office.do(office.clerk, "letter.correct", second, body=corrected(right)).state
+    assert state(house, copy_id) == ("OPEN", LOOP_MAX - 1)
+    assert office.no(office.clerk, "letter.correct", copy_id, body=corrected(right)) == "state-conflict"
+
+
+def test_only_what_nobody_can_read_is_corrected(office: Office) -> None:
+    """What can be read is released, and what cannot is born in quarantine, which a release does not leave."""
+    house = office.house
+    order = house.order_of(house.pay())
+    right = corrected(body_of(house, order))
+    readable, apart = letter_about(house, order), letter_about(house, order, reason="oversized")
+    for one in (readable, apart):
+        assert office.no(office.clerk, "letter.correct", one.letter_id, body=right) == "state-conflict"
+    keep(house, found(b"{", "torn", reason="replayed"))
+    (torn,) = house.rows_of(rows.DeadLetter, "origin = ?", "torn")
+    assert torn.state == "QUARANTINED"
+    assert office.no(office.clerk, "letter.release", torn.letter_id) == "state-conflict"
+    assert office.do(office.clerk, "letter.release", apart.letter_id).state == "OPEN"
 
 
 def test_a_closed_letter_does_nothing_any_more(office: Office) -> None:

@@ -1,13 +1,27 @@
 """A dead letter as people and scripts see it: documented members, masked, with what happens next by itself."""
 
 from datetime import timedelta, timezone
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from gateway.core.letters import JudgedLetter
 from gateway.core.rows import LetterHead, Order
-from gateway.ops.letters.shown import age, as_json, clock_time, mask_account, next_step, who_may
+from gateway.ops.letters.replay_cli import _new
+from gateway.ops.letters.shown import (
+    age,
+    as_json,
+    body_of,
+    clock_time,
+    headers_of,
+    line,
+    masked_filter,
+    next_step,
+    who_may,
+)
+from gateway.ops.shared import NotSo
+from gateway.ops.tables import escape, mask, mask_digits
 
 NOW = 1_795_492_800_000
 LETTER = LetterHead(
@@ -52,8 +66,56 @@ def test_what_happens_next_by_itself(changes: dict[str, object], expected: tuple
 
 def test_words_for_people() -> None:
     assert [age(seconds) for seconds in (0, 59, 60, 3_600, 90_000)] == ["0s", "59s", "1m", "1h", "1d"]
-    assert [mask_account(text) for text in (None, "1234", "12345")] == [None, "1234", "*2345"]
+    assert [mask(text) for text in ("1234", "12345", "12345678")] == ["**34", "***45", "****5678"]
     zone = timezone(timedelta(hours=8))
     assert clock_time("2026-11-24T04:00:01.000Z", zone, NOW) == "12:00:01"
     assert clock_time("2026-11-24T04:00:01.000Z", zone, NOW + 86_400_000) == "11-24 12:00"
     assert who_may(["no such action"]) == {"no such action": {"may": [], "approves": []}}
+
+
+def test_a_body_shows_no_account() -> None:
+    """Whatever may be one, in a body that nobody can read too, and where it is cut (style s8)."""
+    assert mask_digits("a=6217001234567890;1234") == "a=************7890;1234"
+    assert body_of(b'{"account":"13900010004","n":12}\xff', 99) == '{"account":"*******0004","n":12}\ufffd'
+    assert body_of(b"x 13900010004", 6) == "x ****"
+    assert "139" not in body_of(rb"\u0031\u00339\u00300010004", 99)
+    assert headers_of('[["key","13900010004"],["13900010004","v"]]') == [["key", "*******0004"], ["*******0004", "v"]]
+    assert masked_filter({"account": "13900010004", "since": "2026-11-24"})["account"] == "*******0004"
+
+
+def test_no_character_moves_a_terminal() -> None:
+    for sign in ("\x1b", "\x9b", "\u202e", "\u200b", "\u2028", "\ue000", "\ud800", "\U000e0001", "\n"):
+        for shown in (escape(f"a{sign}b"), line(f"a{sign}b"), line([f"a{sign}b"]), line({f"a{sign}": 1})):
+            assert shown.isprintable()
+            assert sign not in shown
+    assert line("缴费 a") == "缴费 a"
+
+
+def test_a_plan_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "a.plan"
+
+    def torn() -> None:
+        with _new(out) as file:
+            file.write(b"half")
+            file.flush()
+            assert not out.exists()
+            raise RuntimeError("torn")
+
+    with pytest.raises(RuntimeError, match="torn"):
+        torn()
+    assert list(tmp_path.iterdir()) == []
+    with _new(out) as file:
+        file.write(b"whole")
+    assert (list(tmp_path.iterdir()), out.read_bytes()) == ([out], b"whole")
+    with pytest.raises(NotSo, match="there already"), _new(out):
+        pass
+    assert out.read_bytes() == b"whole"
+
+
+def test_what_may_be_done_about_one_that_is_put_apart() -> None:
+    for message, expected in (
+        (None, {"letter.correct", "letter.close"}),
+        ("order", {"letter.release", "letter.close"}),
+    ):
+        letter = replace(LETTER, message=message, state="QUARANTINED")
+        assert set(as_json(JudgedLetter(letter=letter, verdict="MALFORMED"), NOW)["actions"]) == expected

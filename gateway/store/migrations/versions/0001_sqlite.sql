@@ -259,18 +259,24 @@ CREATE TABLE attachments (
 CREATE TABLE biller_controls (
   biller TEXT NOT NULL,
   state TEXT NOT NULL,
-  reason TEXT NOT NULL,
+  reason TEXT,
   shop_text TEXT,
   reopens_at INTEGER,
   concurrency INTEGER,
   rate_per_s INTEGER,
-  changed_by TEXT NOT NULL,
-  changed_at INTEGER NOT NULL,
-  record_id TEXT NOT NULL,
+  changed_by TEXT,
+  changed_at INTEGER,
+  record_id TEXT,
+  limits_by TEXT,
+  limits_at INTEGER,
+  limits_reason TEXT,
+  limits_record_id TEXT,
   version INTEGER NOT NULL,
   CONSTRAINT pk_biller_controls PRIMARY KEY (biller),
   CONSTRAINT ck_biller_controls_state CHECK (state = 'OPEN' OR state = 'PAUSED' OR state = 'DRAINING'),
-  CONSTRAINT ck_biller_controls_limits CHECK ((concurrency IS NULL OR concurrency > 0) AND (rate_per_s IS NULL OR rate_per_s > 0))
+  CONSTRAINT ck_biller_controls_limits CHECK ((concurrency IS NULL OR concurrency > 0) AND (rate_per_s IS NULL OR rate_per_s > 0)),
+  CONSTRAINT ck_biller_controls_said CHECK (state = 'OPEN' OR record_id IS NOT NULL),
+  CONSTRAINT ck_biller_controls_limits_said CHECK ((concurrency IS NULL AND rate_per_s IS NULL) OR limits_record_id IS NOT NULL)
 )
  STRICT;
 
