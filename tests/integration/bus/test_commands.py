@@ -33,7 +33,7 @@ def use(site: Path, bootstrap: str, prefix: str, *rest: str) -> None:
 def test_missing_then_made_then_good(kafka: str, site: Path) -> None:
     prefix = fresh_prefix()
     use(site, kafka, prefix)
-    names = [f"{prefix}.request.telecom", f"{prefix}.result", f"{prefix}.dead-letter"]
+    names = [f"{prefix}.request.telecom", f"{prefix}.request.tv", f"{prefix}.result", f"{prefix}.dead-letter"]
     code, said, _ = call("bus", "check", at=site)
     assert (code, said) == (1, "".join(f"{name}: missing\n" for name in names))
     code, said, _ = call("bus", "init", at=site)
@@ -70,7 +70,7 @@ def test_a_topic_that_differs_is_told_and_left_alone(kafka: str, site: Path) -> 
     assert f"{prefix}.result: created" in told[0][1], "the others are made"
     assert f"{prefix}.result: ok" in told[1][1]
     found = json.loads(call("bus", "check", "--json", at=site)[1])
-    assert [each["ok"] for each in found["topics"]] == [False, True, True]
+    assert [each["ok"] for each in found["topics"]] == [False, True, True, True]
 
 
 def test_brokers_that_cannot_do_it_or_are_away(kafka: str, site: Path) -> None:
@@ -82,8 +82,8 @@ def test_brokers_that_cannot_do_it_or_are_away(kafka: str, site: Path) -> None:
     use(site, f"127.0.0.1:{free_port()}", fresh_prefix())
     for command in ("init", "check"):
         code, said, wrong = call("bus", command, at=site)
-        assert (code, said, wrong.count("\n")) == (1, "", 1)
-        assert "no broker of 127.0.0.1:" in wrong
+        assert (code, said) == (1, "")
+        assert "no broker of 127.0.0.1:" in wrong.splitlines()[-1]
         code, said, _ = call("bus", command, "--json", at=site)
         assert (code, json.loads(said)["ok"]) == (1, False)
 

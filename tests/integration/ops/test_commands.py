@@ -61,7 +61,12 @@ def test_init_makes_everything_that_serve_needs(made: Path) -> None:
     assert code == 0
     station = json.loads(said)
     assert station["state"] == "ACTIVE"
-    assert {row["service"] for row in station["services"]} == {"mobile.topup", "mobile.bill", "broadband.bill"}
+    assert {row["service"] for row in station["services"]} == {
+        "mobile.topup",
+        "mobile.bill",
+        "broadband.bill",
+        "tv.bill",
+    }
     assert [row["terminal_id"] for row in station["terminals"]] == ["T1"]
     assert [row["operator_id"] for row in station["operators"]] == ["0001"]
     assert [row["state"] for row in station["certificates"]] == ["ACTIVE"]
@@ -69,7 +74,7 @@ def test_init_makes_everything_that_serve_needs(made: Path) -> None:
 
 def test_every_secret_is_its_owners_alone(made: Path) -> None:
     secrets = [path for path in made.rglob("*") if path.name.endswith((".key.pem", ".password", ".key", ".db"))]
-    assert len(secrets) == 16
+    assert len(secrets) == 17
     for path in secrets:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     for path in made.rglob("*.key.pem"):
@@ -144,7 +149,7 @@ def test_deposits(made: Path) -> None:
     words = ["station", "deposit", CODE, "100.50", "--outlet", "370001", "--by", "0001"]
     assert call(*words, "--voucher", "V-1", at=made)[0] == 0
     code, _, said = call(*words, "--voucher", "V-1", at=made)
-    assert (code, said) == (1, f"Error: refused (state-conflict): Voucher V-1 was used for {CODE}.\n")
+    assert (code, said) == (1, f"Error: refused (state-conflict): Voucher V-1 was used for {CODE}. (field voucher)\n")
     words[2] = "99999999"
     assert call(*words, "--voucher", "V-2", at=made)[0] == 1
     words[2] = CODE
