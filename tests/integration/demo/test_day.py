@@ -43,6 +43,8 @@ STORIES: dict[str, tuple[list[str], str | None]] = {
     "cancel": ([*PAID, "CANCELLING", "CANCELLED"], "reply"),
     "killed-in-flight": ([*DOUBT, "SUCCESS"], "query"),
     "killed-before-sending": (PAID, "notice"),
+    "dead-letters-replayed": (PAID, "notice"),
+    "long-doubt-ruled": (["RESERVED", "SENT", "UNKNOWN", "FAILED"], "ruling"),
     "lost-key-refused": (PAID, "notice"),
     "usb-key-enrolled": (PAID, "notice"),
     "key-renewed": (PAID, "notice"),
