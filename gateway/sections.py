@@ -46,7 +46,7 @@ class Bureau(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         _need(0 < len(self.name) <= 64, "name", "1 to 64 characters")
         _need(self.policy in _POLICIES, "policy", " or ".join(_POLICIES))
-        _within("rule_after_s", self.rule_after_s, 1, 30 * 86_400)
+        _within("rule_after_s", self.rule_after_s, 5, 30 * 86_400)  # not before the biller was asked once
         from zoneinfo import ZoneInfo
 
         try:

@@ -52,10 +52,6 @@ def accept(items: Sequence[Accept], env: Env) -> Work[list[Reply]]:
     return replies
 
 
-_CLOSED = frozenset({"biller-closed", "overloaded"})
-"""Refusals that say nothing about the request: by window, breaker or head office's word."""
-
-
 def _let_known_keys_through(
     items: Sequence[Accept], early: dict[str, Refusal | None], admission: Admission
 ) -> Work[None]:
@@ -63,7 +59,7 @@ def _let_known_keys_through(
     closed: dict[tuple[str, str], list[str]] = {}
     for item in items:
         refusal = early[item.arrival.arrival_id]
-        if refusal is not None and refusal.slug in _CLOSED:
+        if refusal is not None and refusal.slug == "biller-closed":
             station = str(admission.callers[item.arrival.arrival_id].institution_code)
             closed.setdefault((station, item.key), []).append(item.arrival.arrival_id)
     known: list[Key] = (yield Read("keys", sorted(closed))) if closed else []

@@ -21,6 +21,7 @@ from gateway.core import (
     inquire,
     items,
     items_deeds,
+    kept_replies,
     leases,
     letters,
     outcome,
@@ -31,7 +32,6 @@ from gateway.core import (
     resolve,
     restored,
     revocations,
-    told,
     views,
 )
 from gateway.core.env import Env
@@ -80,7 +80,7 @@ UNITS: Mapping[type[Item], Unit] = {
     leases.DropLeases: leases.drop_leases,
     allowances.Renew: allowances.renew,
     audited.KeepAudit: audited.keep_audit,
-    told.KeepReplies: told.keep_replies,
+    kept_replies.KeepReplies: kept_replies.keep_replies,
     archive.ArchivePayments: archive.archive_payments,
     archive.ArchiveRecords: archive.archive_records,
     archive.ArchiveMessages: archive.archive_messages,

@@ -7,7 +7,7 @@ from contracts.clock import Clock
 from contracts.routes import CALLER, LOAD, SIGNING
 from contracts.serials import Serials
 from gateway.core.env import Env
-from gateway.core.told import KeepReplies, Told
+from gateway.core.kept_replies import KeepReplies, Told
 from gateway.http.answers import Answer
 from gateway.store.port import Store, StoreError
 

@@ -11,7 +11,11 @@ from gateway.ops.certs.shown import in_words
 from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from gateway.core.env import Env
     from gateway.core.rows import Approval
+    from gateway.store.port import Snapshot
 
 
 @click.command("approve")
@@ -63,14 +67,19 @@ async def list_plans(shared: Shared, everything: bool, config_file: Path, as_jso
 
 @click.command("show")
 @click.argument("plan")
+@click.option(
+    "--attachments", metavar="DIR", type=click.Path(path_type=Path), help="Write the files of a ruling into DIR."
+)
 @config_option
 @json_option
 @pass_shared
 @in_loop
-async def show(shared: Shared, plan: str, config_file: Path, as_json: bool) -> None:
-    """One plan whole, as it was signed; certificates and requests in words, byte by byte with --json."""
-    from gateway.ops.look_at import zone_of
-    from gateway.ops.tables import clock
+async def show(shared: Shared, plan: str, attachments: Path | None, config_file: Path, as_json: bool) -> None:
+    """One plan whole, as it was signed; certificates and requests in words, byte by byte with --json.
+
+    Of a ruling the payment as it stands, and its files; of a replay the totals by verdict.
+    """
+    from gateway.ops.looking.snapshot import zone_of
 
     rows = await _read(shared, config_file, "plan_sha256 = :plan", {"plan": plan})
     if not rows:
@@ -78,8 +87,14 @@ async def show(shared: Shared, plan: str, config_file: Path, as_json: bool) -> N
     found = _about(rows[0]) | {"plan": json.loads(rows[0].plan)}
     if as_json:
         echo_json(found)
-        return
-    zone = zone_of(shared, config_file)
+    else:
+        _say(found, zone_of(shared, config_file))
+    await _behind(shared, config_file, rows[0], attachments, silent=as_json)
+
+
+def _say(found: dict[str, Any], zone: "tzinfo") -> None:
+    from gateway.ops.tables import clock
+
     for name in ("prepared_at", "decided_at"):
         found[name] = clock(found[name], zone) if found[name] else None
     for name, value in found.items():
@@ -87,6 +102,40 @@ async def show(shared: Shared, plan: str, config_file: Path, as_json: bool) -> N
             click.echo(f"{name}: {value}")
     for line in in_words(found["plan"]):
         click.echo(line)
+
+
+async def _behind(
+    shared: Shared, config_file: Path, row: "Approval", attachments: Path | None, *, silent: bool
+) -> None:
+    """What the plan is about, for whoever decides; silent: only the files are written."""
+    from gateway.ops.letters.shown import tell, totals_table
+    from gateway.ops.looking import doubts, plans, read
+    from gateway.ops.looking.snapshot import look_at, zone_of
+
+    async def look(snapshot: "Snapshot", env: "Env", now: int) -> Any:
+        if row.kind == plans.REPLAY:
+            return [], [], await plans.totals_of(snapshot, row.subject)
+        files = await plans.files_of(snapshot, json.loads(row.plan)["fields"])
+        return files, await read.doubts(snapshot, env, now, row.subject), []
+
+    if row.kind not in (plans.RULE, plans.REPLAY):
+        if attachments is not None:
+            raise NotSo("only a ruling has attachments")
+        return
+    files, found, totals = await look_at(shared, config_file, look)
+    if not silent:
+        if totals:
+            tell(totals_table(totals, "what it would do, by verdict"))
+        for doubt in found:
+            doubts.say(doubt, zone_of(shared, config_file))
+        for file in files:
+            click.echo(f"file: {file.name}, {file.size:,} bytes, SHA-256 {file.sha256}")
+    if attachments is not None:
+        try:
+            written = plans.write_files(files, attachments)
+        except (OSError, ValueError) as wrong:
+            raise NotSo(str(wrong)) from wrong
+        click.echo(f"{len(written)} files in {attachments}", err=silent)
 
 
 async def _read(shared: Shared, config_file: Path, where: str, params: dict[str, Any]) -> "list[Approval]":

@@ -7,6 +7,7 @@ import click
 
 from gateway.ops import station_exit, station_parts
 from gateway.ops.certs.acting import act, acting, signer_of, tell
+from gateway.ops.money import fen_of
 from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 DEPOSIT_MAX_FEN = 10**10
@@ -86,8 +87,8 @@ async def add(shared: Shared, code: str, services: tuple[str, ...], config_file:
     if (wrong := applicant.wrong()) is not None:
         raise click.UsageError(wrong)
     fields = {
-        "overdraft_limit_fen": str(_fen(given["overdraft"])),
-        "low_balance_fen": str(_fen(given["low_balance"])),
+        "overdraft_limit_fen": str(fen_of(given["overdraft"], least=0)),
+        "low_balance_fen": str(fen_of(given["low_balance"], least=0)),
         "trained_days": str(given["trained_days"]),
     }
     config = shared.load(config_file)
@@ -134,7 +135,7 @@ async def deposit(shared: Shared, code: str, amount: str, config_file: Path, **g
     from gateway.core.items import Deposit
     from gateway.ops.desk import entropy
 
-    fen = _fen(amount)
+    fen = fen_of(amount, least=0)
     if not 1 <= fen <= DEPOSIT_MAX_FEN:
         raise click.UsageError(f"a deposit is between 0.01 and {Fen(DEPOSIT_MAX_FEN).to_yuan()} yuan")
     for name, text in given.items():
@@ -197,18 +198,6 @@ async def show(shared: Shared, code: str, config_file: Path, as_json: bool) -> N
         click.echo(f"{key}:")
         for row in value:
             click.echo("  " + "  ".join(f"{name}={text}" for name, text in row.items() if text is not None))
-
-
-def _fen(text: str) -> int:
-    from contracts.money import Fen
-
-    try:
-        amount = Fen.from_yuan(text).value
-    except ValueError as wrong:
-        raise click.UsageError(f"{wrong}; expected yuan with at most two decimals, such as 100 or 99.50") from wrong
-    if amount < 0:
-        raise click.UsageError(f"not a negative amount: {text}")
-    return amount
 
 
 def _check_text(name: str, text: str) -> None:

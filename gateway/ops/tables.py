@@ -75,6 +75,12 @@ def show_table(head: Sequence[str], lines: Sequence[Sequence[str]], *, none: str
     click.echo("\n".join(part.rstrip() for part in captured.get().splitlines()))
 
 
+def say_cut(shown: int, most: int) -> None:
+    """On stderr, for people and scripts alike: that a list may be longer than what is shown."""
+    if shown >= most:
+        click.echo(f"only the first {shown}: there may be more", err=True)
+
+
 def show_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     """`name: value` lines; an empty value is left out."""
     width = max((len(name) for name, value in pairs if value), default=0)

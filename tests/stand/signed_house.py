@@ -19,8 +19,8 @@ from certs.pilot import write_certificate
 from contracts.serials import Serials
 from gateway.core import chores, items, rows
 from gateway.core.items_deeds import Acted
+from gateway.core.kept_replies import KeepReplies, Told
 from gateway.core.revocations import KeepList
-from gateway.core.told import KeepReplies, Told
 from gateway.ops.evidence.collect import collect
 from gateway.ops.evidence.day import write_day
 from gateway.ops.evidence.files import FIELDS

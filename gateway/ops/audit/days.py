@@ -19,8 +19,8 @@ from gateway.core.deeds import ROOT_DEED, read_deed
 from gateway.core.env import rfc3339
 from gateway.core.held import SEALER
 from gateway.core.items import Refusal
+from gateway.core.kept_replies import SIGNED_REPLY
 from gateway.core.rows import Seal
-from gateway.core.told import SIGNED_REPLY
 from gateway.ops.audit.report import Checked, Findings, Report, make_report
 from gateway.ops.audit.sealed import Sealed, judge_seal
 from gateway.ops.audit.streams import SLICE, all_rows, records

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 import msgspec
 
+from gateway.core.kept_replies import SIGNED_REPLY
 from gateway.core.outcome import PARTNER_ANSWER, PARTNER_REQUEST, UNKNOWN_ORDER
-from gateway.core.told import SIGNED_REPLY
 from gateway.ops.audit.about import About
 from gateway.ops.audit.report import Checked, Findings
 from gateway.ops.audit.streams import is_in, records

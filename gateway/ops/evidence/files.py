@@ -18,8 +18,8 @@ from certs.certificates import Certificate
 from certs.core.revocation_lists import read_crl
 from certs.core.seals import Side
 from gateway.core.env import rfc3339
+from gateway.core.kept_replies import SIGNED_REPLY
 from gateway.core.rows import Record, Seal
-from gateway.core.told import SIGNED_REPLY
 from gateway.ops.evidence.standing import Standings
 
 # The order of a record's own encoding (certs.core.seals.record_bytes).

@@ -9,7 +9,7 @@ import pytest
 from certs.certificates import Certificate
 from certs.core.signatures import holds
 from gateway.core import rows
-from gateway.core.told import KeepReplies
+from gateway.core.kept_replies import KeepReplies
 from gateway.http import keeping
 from gateway.http.keeping import KeptReplies, LostReplies
 from gateway.ops.audit.sealed import leaf_of

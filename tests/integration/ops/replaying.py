@@ -114,10 +114,11 @@ def fail_in_every_way(stand: Stand) -> dict[str, str]:
     serials = pay(stand, "paid", wait=20)
     until(lambda: state_of(stand, serials["paid"]) == "SUCCESS", "the first is paid")
     silent = {"on": "order/query", "kind": "cut-before", "times": None}
-    faults(stand, {"on": "topup/order", "kind": "paid-then-cut"}, silent)
+    unheard = {"on": "notice", "kind": "no-notice", "account": ACCOUNTS["paid-unheard"]}
+    faults(stand, {"on": "topup/order", "kind": "paid-then-cut"}, unheard, silent)
     serials |= pay(stand, "paid-unheard")
     until(lambda: state_of(stand, serials["paid-unheard"]) == "UNKNOWN", "the second is in doubt")
-    faults(stand, {"on": "topup/order", "kind": "cut-before"}, silent)
+    faults(stand, {"on": "topup/order", "kind": "cut-before"}, unheard, silent)
     serials |= pay(stand, "unpaid-unheard")
     until(lambda: state_of(stand, serials["unpaid-unheard"]) == "UNKNOWN", "the third is in doubt")
     stand.stop_simulator()

@@ -11,7 +11,7 @@ import pytest
 from certs.certificates import Role
 from certs.keys import PemSigner
 from gateway.core import items, rows
-from gateway.core.told import KeepReplies
+from gateway.core.kept_replies import KeepReplies
 from gateway.ops.audit.days import Span, Trust, verify_days
 from gateway.ops.audit.report import Report
 from gateway.ops.audit.sealed import leaf_of

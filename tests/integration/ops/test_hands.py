@@ -14,9 +14,9 @@ import pytest
 from gateway.core import items, rows
 from gateway.core.attachments import KeepAttachment
 from gateway.core.env import rfc3339
-from gateway.ops import looking, told
 from gateway.ops.audit.deeds import Done
 from gateway.ops.audit.handed import judge_limits, judge_state
+from gateway.ops.looking import fields, read
 from gateway.store.port import Snapshot
 from gateway.store.sqlite.readers import take_snapshot
 from tests.integration.certs.desk import say
@@ -48,10 +48,26 @@ def _width(line: str) -> int:
     return cell_len(line)
 
 
+def look_at_what_is_approved(site: Site, folder: Path, serial: str, digest: str, *attach: str) -> None:
+    """The second person sees the payment and has the very files, before he signs."""
+    code, out, err = site.do(1, "ops", "rule", serial, "--not-paid", *attach)
+    assert code == 0, err
+    plan = out.split()[-1]
+    files = folder / "files"
+    code, out, _ = say(["ops", "show", plan, "--attachments", str(files), "--config", site.config])
+    assert code == 0
+    assert serial in out
+    assert "30h" in out.replace("1d 6h", "30h"), "how long it has been in doubt"
+    assert f"file: letter.pdf, 20 bytes, SHA-256 {digest}" in out
+    assert ACCOUNT not in out
+    assert [one.read_bytes() for one in files.iterdir()] == [b"%PDF from the biller"]
+    assert site.do(2, "ops", "reject", plan)[0] == 0
+
+
 def test_a_doubt_is_looked_at_ruled_by_two_contradicted_and_ruled_again(site: Site, tmp_path: Path) -> None:
     young, old = site.in_doubt(biller_account="13805790001"), site.in_doubt(hours=30)
     serial = old.gateway_serial
-    doubts = msgspec.convert(site.read("ops", "in-doubt", "list"), list[told.Doubt])
+    doubts = msgspec.convert(site.read("ops", "in-doubt", "list"), list[fields.Doubt])
     assert "two people may rule" in text(site, "ops", "in-doubt", "list")
     assert [one.gateway_serial for one in doubts] == [serial, young.gateway_serial], "the oldest first"
     assert (doubts[0].may_rule_now, doubts[1].may_rule_now) == (True, False)
@@ -71,21 +87,22 @@ def test_a_doubt_is_looked_at_ruled_by_two_contradicted_and_ruled_again(site: Si
     assert (code, "in doubt for" in err.lower()) == (1, True), err
     assert site.do(1, "ops", "rule", serial, *attach)[0] == 2, "paid or not?"
     assert site.do(1, "ops", "rule", serial, "--not-paid", "--paid-fen", "1", *attach)[0] == 2
+    digest = hashlib.sha256(letter.read_bytes()).hexdigest()
+    look_at_what_is_approved(site, tmp_path, serial, digest, *attach)
     site.both("ops", "rule", serial, "--not-paid", *attach)
     assert site.payment(old).state == "FAILED"
-    digest = hashlib.sha256(letter.read_bytes()).hexdigest()
     assert site.sql("SELECT sha256, name FROM attachments") == [(digest, "letter.pdf")]
     assert text(site, "ops", "breaks", "list") == "no break is open\n"
 
     order = site.order(old)
     site.run(site.make.evidence(order, "Paid", source="file", paid_fen=10_000, biller_serial="B-77"))
     assert site.payment(old).state == "FAILED", "nothing overwrites a ruling"
-    (broken,) = msgspec.convert(site.read("ops", "breaks", "list"), list[told.Broken])
+    (broken,) = msgspec.convert(site.read("ops", "breaks", "list"), list[fields.Broken])
     assert (broken.code, broken.gateway_serial, broken.by_ruling) == ("RULING_CONTRADICTED", serial, True)
     assert f"bianmin ops rule {serial}" in text(site, "ops", "breaks", "show", broken.break_id)
     (alarm,) = [
         one
-        for one in msgspec.convert(site.read("ops", "alarms", "list"), list[told.Raised])
+        for one in msgspec.convert(site.read("ops", "alarms", "list"), list[fields.Raised])
         if one.kind == "ruling.contradicted"
     ]
     assert "ruling.contradicted" in text(site, "ops", "alarms", "list")
@@ -96,7 +113,7 @@ def test_a_doubt_is_looked_at_ruled_by_two_contradicted_and_ruled_again(site: Si
     assert site.do(2, "ops", "alarms", "seen", "failed.was.paid")[0] == 1
     assert text(site, "ops", "alarms", "list") == "no alarm is unseen\n"
     assert site.payment(old).state == "SUCCESS"
-    (closed,) = msgspec.convert(site.read("ops", "breaks", "list", "--all"), list[told.Broken])
+    (closed,) = msgspec.convert(site.read("ops", "breaks", "list", "--all"), list[fields.Broken])
     assert closed.state == "CLOSED"
     report = site.read("audit")
     assert report["ok"], [one for one in report["checks"] if not one["ok"]]
@@ -105,9 +122,11 @@ def test_a_doubt_is_looked_at_ruled_by_two_contradicted_and_ruled_again(site: Si
     assert say(["evidence", serial, "--out", str(folder), "--config", site.config])[0] == 0
     assert (folder / "attachments" / digest).read_bytes() == letter.read_bytes()
     about = json.loads((folder / "payment.json").read_text())
-    assert [one["fields"]["verdict"] for one in about["rulings"]] == ["not-paid", "paid"]
+    assert [(one["state"], one["fields"]["verdict"]) for one in about["rulings"]] == [
+        ("REJECTED", "not-paid"), ("DONE", "not-paid"), ("DONE", "paid"),
+    ]  # fmt: skip
     kinds = [file.read_text() for file in folder.glob("records/*/kind")]
-    assert kinds.count("deed") == 4, "both people's signatures, twice"
+    assert kinds.count("deed") == 6, "both people's signatures, on what was rejected too"
 
 
 def test_the_evidence_of_a_ruling_proves_both_people_to_a_stranger(tmp_path: Path) -> None:
@@ -155,7 +174,7 @@ def test_search_finds_by_whatever_is_in_somebodys_hands(site: Site) -> None:
         (one.trace_id, "trace_id"),
         (one.idempotency_key, "idempotency_key"),
     ):
-        found = msgspec.convert(site.read("ops", "search", wanted), list[told.Found])
+        found = msgspec.convert(site.read("ops", "search", wanted), list[fields.Found])
         assert [each.gateway_serial for each in found] == [one.gateway_serial], wanted
         assert matched in found[0].matched
         assert (found[0].archived, found[0].state) == (False, paid.state)
@@ -172,7 +191,7 @@ def test_search_finds_breaks_and_alarms_by_their_ids(site: Site) -> None:
     raised = site.read("ops", "alarms", "list")
     assert opened or raised
     for what, name in [("break", b["break_id"]) for b in opened] + [("alarm", a["alarm_id"]) for a in raised]:
-        (found,) = msgspec.convert(site.read("ops", "search", name), list[told.Named])
+        (found,) = msgspec.convert(site.read("ops", "search", name), list[fields.Named])
         assert (found.what, found.id, found.state) == (what, name, "OPEN")
         assert f"{what} {name} is OPEN" in text(site, "ops", "search", name)
 
@@ -184,10 +203,8 @@ def test_search_finds_what_has_moved_to_the_archive(archivable: House) -> None:
     run_archive(house)
     gone = sorted(set(kept) - {row.gateway_serial for row in house.rows_of(rows.Payment)})
 
-    async def look(snapshot: Snapshot) -> list[told.Found]:
-        return [
-            one for serial in gone for one in await looking.search(snapshot, kept[serial].biller_account, "20261101")
-        ]
+    async def look(snapshot: Snapshot) -> list[fields.Found]:
+        return [one for serial in gone for one in await read.search(snapshot, kept[serial].biller_account, "20261101")]
 
     found = asyncio.run(take_snapshot(house.path, look))
     assert [(one.gateway_serial, one.archived) for one in found] == [(serial, True) for serial in gone]
@@ -345,16 +362,16 @@ def test_station_is_the_same_under_ops(site: Site) -> None:
     assert site.done(2, "ops", "station", "resume", CODE) == f"station {CODE} is ACTIVE\n"
 
 
-@pytest.mark.parametrize("kind", [told.Doubt, told.Broken, told.Raised, told.Found])
+@pytest.mark.parametrize("kind", [fields.Doubt, fields.Broken, fields.Raised, fields.Found])
 def test_the_fields_of_json_are_those_that_are_written_down(kind: Any) -> None:
     """A change here is a change of what scripts lean on: add, never rename."""
-    fields = {
-        told.Doubt: "gateway_serial state kind institution_code service biller biller_account amount_fen fee_fen"
+    wanted = {
+        fields.Doubt: "gateway_serial state kind institution_code service biller biller_account amount_fen fee_fen"
         " account_date since age_s rung asks next_step reverse_at rule_from may_rule_now plan rulers",
-        told.Broken: "break_id code state biller gateway_serial payment_state amount_fen opened_at age_s detail"
+        fields.Broken: "break_id code state biller gateway_serial payment_state amount_fen opened_at age_s detail"
         " evidence_id ruling closed_at resolution by_ruling owners",
-        told.Raised: "alarm_id kind biller gateway_serial detail raised_at age_s seen_at",
-        told.Found: "gateway_serial state kind institution_code terminal_id operator_id terminal_trace service biller"
+        fields.Raised: "alarm_id kind biller gateway_serial detail raised_at age_s seen_at",
+        fields.Found: "gateway_serial state kind institution_code terminal_id operator_id terminal_trace service biller"
         " biller_account biller_serial amount_fen account_date accepted_at trace_id archived matched",
     }[kind]
-    assert list(kind.__struct_fields__) == fields.split()
+    assert list(kind.__struct_fields__) == wanted.split()

@@ -132,6 +132,8 @@ def test_every_verdict_and_no_payment_twice(ground: Ground) -> None:
     file, plan = staff.plan("first")
     assert plan["letters"] == len(staff.read("ops", "dead-letters", "list"))
     deed = staff.done(1, "ops", "replay", "request", str(file)).split()[-1]
+    shown = staff.told("ops", "show", deed)
+    assert all(one["verdict"] in shown for one in plan["totals"]), "the approver sees what each verdict comes to"
     code, _, err = staff.do(1, "ops", "approve", deed)
     assert (code, "authorization-required" in err) == (1, True)
     assert staff.do(1, "ops", "replay", "run", str(file))[0] == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.ops.certs.acting import act, acting
-from gateway.ops.control import moment
+from gateway.ops.hands.biller import moment
 from gateway.ops.shared import Shared, config_option, echo_json, in_loop, json_option, pass_shared
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ async def status(shared: Shared, config_file: Path, as_json: bool) -> None:
     from contracts.money import Fen
     from gateway.config import build_env
     from gateway.ops.desk import open_desk
-    from gateway.ops.look_at import zone_of
+    from gateway.ops.looking.snapshot import zone_of
     from gateway.ops.tables import clock, show_pairs, show_table
 
     config = shared.load(config_file)

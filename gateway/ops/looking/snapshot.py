@@ -1,4 +1,4 @@
-"""One read of the book for a command: open, look from one snapshot at the database's own moment, close."""
+"""One read of the book for a command: open, look from one snapshot, close."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path

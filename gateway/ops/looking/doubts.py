@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.ops.look_at import look_at, zone_of
+from gateway.ops.looking.snapshot import look_at, zone_of
 from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
-from gateway.ops.tables import age_text, clock, show_pairs, show_table, tail
+from gateway.ops.tables import age_text, clock, say_cut, show_pairs, show_table, tail
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from gateway.ops.told import Doubt
+    from gateway.ops.looking.fields import Doubt
 
 _STEPS = {
     "send": "is sent",
@@ -36,10 +36,11 @@ def group() -> None:
 async def list_all(shared: Shared, config_file: Path, as_json: bool) -> None:
     """The oldest first."""
     from contracts.money import Fen
-    from gateway.ops import looking
-    from gateway.ops.told import plain
+    from gateway.ops.looking import read
+    from gateway.ops.looking.fields import plain
 
-    found = await look_at(shared, config_file, looking.doubts)
+    found = await look_at(shared, config_file, read.doubts)
+    say_cut(len(found), read.SHOWN_MAX)
     if as_json:
         echo_json(plain(found))
         return
@@ -79,19 +80,20 @@ def _next(one: "Doubt", zone: "tzinfo") -> str:
 @in_loop
 async def show(shared: Shared, serial: str, config_file: Path, as_json: bool) -> None:
     """One payment in doubt: what was asked, what comes next, who may rule."""
-    from gateway.ops import looking
-    from gateway.ops.told import plain
+    from gateway.ops.looking import read
+    from gateway.ops.looking.fields import plain
 
-    found = await look_at(shared, config_file, lambda snapshot, env, now: looking.doubts(snapshot, env, now, serial))
+    found = await look_at(shared, config_file, lambda snapshot, env, now: read.doubts(snapshot, env, now, serial))
     if not found:
         raise NotSo(f"payment {serial} is not in doubt, or there is none: bianmin ops search {serial}")
     if as_json:
         echo_json(plain(found)[0])
         return
-    _say(found[0], zone_of(shared, config_file))
+    say(found[0], zone_of(shared, config_file))
 
 
-def _say(one: "Doubt", zone: "tzinfo") -> None:
+def say(one: "Doubt", zone: "tzinfo") -> None:
+    """One payment in doubt, line by line."""
     from contracts.money import Fen
 
     at = f" at {clock(one.next_step.at, zone)}" if one.next_step.at else ""

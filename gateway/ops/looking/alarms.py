@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from gateway.ops.certs.acting import act, acting
-from gateway.ops.look_at import look_at, zone_of
+from gateway.ops.looking.snapshot import look_at, zone_of
 from gateway.ops.shared import Shared, config_option, echo_json, in_loop, json_option, pass_shared
-from gateway.ops.tables import age_text, clock, show_table
+from gateway.ops.tables import age_text, clock, say_cut, show_table
 
 
 @click.group("alarms")
@@ -24,12 +24,13 @@ def group() -> None:
 @in_loop
 async def list_all(shared: Shared, everything: bool, config_file: Path, as_json: bool) -> None:
     """Alarms nobody has seen, the oldest first, at most 500."""
-    from gateway.ops import looking
-    from gateway.ops.told import plain
+    from gateway.ops.looking import read
+    from gateway.ops.looking.fields import plain
 
     found = await look_at(
-        shared, config_file, lambda snapshot, _env, now: looking.alarms(snapshot, now, everything=everything)
+        shared, config_file, lambda snapshot, _env, now: read.alarms(snapshot, now, everything=everything)
     )
+    say_cut(len(found), read.SHOWN_MAX)
     if as_json:
         echo_json(plain(found))
         return

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.ops.look_at import look_at
+from gateway.ops.looking.snapshot import look_at
 from gateway.ops.shared import Shared, config_option, echo_json, in_loop, json_option, pass_shared
 from gateway.ops.tables import show_table, tail
 
 if TYPE_CHECKING:
     from gateway.core.env import Env
-    from gateway.ops.told import Found, Named
+    from gateway.ops.looking.fields import Found, Named
     from gateway.store.port import Snapshot
 
 _MAX = 128
@@ -29,8 +29,8 @@ async def command(shared: Shared, text: str, days: int, config_file: Path, as_js
     """Find payments by gateway, order, partner's or biller's serial, account, station code, terminal trace, trace id
     or idempotency key; archived ones too, newest first, at most 50. And letters, breaks, alarms and plans by id."""
     from contracts.money import Fen
-    from gateway.ops import looking
-    from gateway.ops.told import plain
+    from gateway.ops.looking import read
+    from gateway.ops.looking.fields import plain
 
     wanted = text.strip()
     if not (0 < len(wanted) <= _MAX and wanted.isprintable()):
@@ -38,7 +38,7 @@ async def command(shared: Shared, text: str, days: int, config_file: Path, as_js
     since = (shared.clock.now() - timedelta(days=days)).strftime("%Y%m%d")
 
     async def look(snapshot: "Snapshot", _env: "Env", _now: int) -> "tuple[list[Found], list[Named]]":
-        return await looking.search(snapshot, wanted, since), await looking.named(snapshot, wanted)
+        return await read.search(snapshot, wanted, since), await read.named(snapshot, wanted)
 
     found, named = await look_at(shared, config_file, look)
     if as_json:
@@ -66,5 +66,5 @@ async def command(shared: Shared, text: str, days: int, config_file: Path, as_js
         ],
         none=f"nothing was found within {days} days",
     )
-    if len(found) == looking.SEARCH_MAX:
+    if len(found) == read.SEARCH_MAX:
         click.echo(f"\nThe newest {len(found)} only; there may be more.")

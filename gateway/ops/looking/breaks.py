@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.ops.look_at import look_at, zone_of
+from gateway.ops.looking.snapshot import look_at, zone_of
 from gateway.ops.shared import NotSo, Shared, config_option, echo_json, in_loop, json_option, pass_shared
-from gateway.ops.tables import age_text, clock, show_pairs, show_table
+from gateway.ops.tables import age_text, clock, say_cut, show_pairs, show_table
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from gateway.ops.told import Broken
+    from gateway.ops.looking.fields import Broken
 
 
 @click.group("breaks")
@@ -29,12 +29,13 @@ def group() -> None:
 async def list_all(shared: Shared, everything: bool, config_file: Path, as_json: bool) -> None:
     """Open breaks, the oldest first."""
     from contracts.money import Fen
-    from gateway.ops import looking
-    from gateway.ops.told import plain
+    from gateway.ops.looking import read
+    from gateway.ops.looking.fields import plain
 
     found = await look_at(
-        shared, config_file, lambda snapshot, env, now: looking.breaks(snapshot, env, now, everything=everything)
+        shared, config_file, lambda snapshot, env, now: read.breaks(snapshot, env, now, everything=everything)
     )
+    say_cut(len(found), read.SHOWN_MAX)
     if as_json:
         echo_json(plain(found))
         return
@@ -64,11 +65,11 @@ async def list_all(shared: Shared, everything: bool, config_file: Path, as_json:
 @in_loop
 async def show(shared: Shared, break_id: str, config_file: Path, as_json: bool) -> None:
     """One break whole: what says what, and who puts it right."""
-    from gateway.ops import looking
-    from gateway.ops.told import plain
+    from gateway.ops.looking import read
+    from gateway.ops.looking.fields import plain
 
     found = await look_at(
-        shared, config_file, lambda snapshot, env, now: looking.breaks(snapshot, env, now, break_id=break_id)
+        shared, config_file, lambda snapshot, env, now: read.breaks(snapshot, env, now, break_id=break_id)
     )
     if not found:
         raise NotSo(f"there is no break {break_id}")

@@ -79,7 +79,7 @@ async def list_all(shared: Shared, config_file: Path, as_json: bool) -> None:
     from gateway.core.rows import BillerControl
     from gateway.ops.certs.book import rows_of
     from gateway.ops.desk import open_desk
-    from gateway.ops.look_at import zone_of
+    from gateway.ops.looking.snapshot import zone_of
     from gateway.ops.tables import clock, show_table
 
     config = shared.load(config_file)

@@ -10,8 +10,8 @@ from gateway.core.pieces import PAYING, UNDECIDED
 from gateway.core.prices import in_force
 from gateway.core.rows import Alarm, Approval, Break, DeadLetter, Order, Payment, ReplayPlan, Row, Tariff
 from gateway.core.rulings import LAST_RUNG, REOPENS
+from gateway.ops.looking.fields import Broken, Doubt, Found, Hands, Named, Raised, Step
 from gateway.ops.tables import mask
-from gateway.ops.told import Broken, Doubt, Found, Hands, Named, Raised, Step
 from gateway.ops.whole import WholeBook
 from gateway.store.port import Snapshot
 from gateway.store.shapes import shape_of
