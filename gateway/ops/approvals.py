@@ -79,11 +79,14 @@ async def show(shared: Shared, plan: str, attachments: Path | None, config_file:
 
     Of a ruling the payment as it stands, and its files; of a replay the totals by verdict.
     """
+    from gateway.ops.looking import plans
     from gateway.ops.looking.snapshot import zone_of
 
     rows = await _read(shared, config_file, "plan_sha256 = :plan", {"plan": plan})
     if not rows:
         raise NotSo(f"there is no plan {plan}")
+    if attachments is not None and rows[0].kind != plans.RULE:
+        raise NotSo("only a ruling has attachments")
     found = _about(rows[0]) | {"plan": json.loads(rows[0].plan)}
     if as_json:
         echo_json(found)
@@ -119,8 +122,6 @@ async def _behind(
         return files, await read.doubts(snapshot, env, now, row.subject), []
 
     if row.kind not in (plans.RULE, plans.REPLAY):
-        if attachments is not None:
-            raise NotSo("only a ruling has attachments")
         return
     files, found, totals = await look_at(shared, config_file, look)
     if not silent:

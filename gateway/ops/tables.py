@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 import click
 
 WIDTH = 100
-_WHOLE = frozenset({"payment", "number", "break", "yuan", "age", "day", "state", "kind"})
+_WHOLE = frozenset({"payment", "number", "break", "yuan", "age", "day", "state", "kind", "station"})
 """Columns that are never broken: what people copy, and what they compare."""
 _SHOWN = 4
 _DIGITS = re.compile(r"\d{5,}")

@@ -47,7 +47,6 @@ def write_files(files: Sequence[File], folder: Path) -> list[Path]:
 
 async def totals_of(snapshot: Snapshot, plan_sha256: str) -> list[tuple[str, int, int]]:
     """Verdict, letters, fen of a kept replay plan; empty where there is none."""
-    async for part in snapshot.rows(_PLAN, {"plan": plan_sha256}):
-        for (body,) in part:
-            return [(str(one.verdict), one.letters, one.amount_fen) for one in read_plan(bytes(body)).totals]
-    return []
+    bodies = [bytes(body) async for part in snapshot.rows(_PLAN, {"plan": plan_sha256}) for (body,) in part]
+    totals = [one for body in bodies for one in read_plan(body).totals]
+    return [(str(one.verdict), one.letters, one.amount_fen) for one in totals]

@@ -60,7 +60,7 @@ async def command(shared: Shared, text: str, days: int, config_file: Path, as_js
                 tail(one.biller_account),
                 Fen(one.amount_fen).to_yuan(),
                 one.account_date,
-                ", ".join(one.matched) + (", archived" if one.archived else ""),
+                ", ".join(name.replace("_", " ") for name in one.matched) + (", archived" if one.archived else ""),
             )
             for one in found
         ],

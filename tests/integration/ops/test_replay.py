@@ -97,6 +97,16 @@ def by_payment(found: list[dict[str, Any]], serials: dict[str, str]) -> dict[str
     return told
 
 
+def what_the_approver_sees(stand: Stand, deed: str, plan: dict[str, Any]) -> None:
+    """What each verdict comes to, and nothing but that."""
+    config = ("--config", str(stand.config_file))
+    code, shown, err = say(["ops", "show", deed, *config])
+    assert (code, err) == (0, "")
+    assert all(one["verdict"] in shown for one in plan["totals"])
+    refused = say(["ops", "show", deed, "--attachments", str(stand.folder / "none"), *config])
+    assert refused == (1, "", "Error: only a ruling has attachments\n")
+
+
 def test_every_verdict_and_no_payment_twice(ground: Ground) -> None:
     stand, staff = ground.stand, ground.staff
     stand.start()
@@ -132,8 +142,7 @@ def test_every_verdict_and_no_payment_twice(ground: Ground) -> None:
     file, plan = staff.plan("first")
     assert plan["letters"] == len(staff.read("ops", "dead-letters", "list"))
     deed = staff.done(1, "ops", "replay", "request", str(file)).split()[-1]
-    shown = staff.told("ops", "show", deed)
-    assert all(one["verdict"] in shown for one in plan["totals"]), "the approver sees what each verdict comes to"
+    what_the_approver_sees(stand, deed, plan)
     code, _, err = staff.do(1, "ops", "approve", deed)
     assert (code, "authorization-required" in err) == (1, True)
     assert staff.do(1, "ops", "replay", "run", str(file))[0] == 1
